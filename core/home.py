@@ -1,0 +1,107 @@
+"""The home: where each file below `$HEIMDALL_HOME` lies, and how secrets in it are kept."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from core.errors import Invalid, Unavailable
+
+# who has a user at the broker beside the enrolled agents; `agent` is this machine's own
+SERVICES = ("ingestor", "watch", "keeper", "api", "ops")
+
+
+class Credential(NamedTuple):
+    """A user of the broker. Its repr hides the password, for it may end in a log."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credential({self.user!r}, …)"
+
+
+class Home:
+    """Paths below one home folder. Nothing is made until `prepare` or a `write` is called."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.api_key = path / "api-key"
+        self.ports = path / "ports"
+        self.lock = path / "lock"
+        self.broker = path / "broker"
+        self.logs = path / "logs"
+        self.agent_spool = path / "spool" / "agent.db"
+        self.gateway_spool = path / "spool" / "gateway.db"
+        self.agent_lock = path / "spool" / "agent.lock"
+
+    def prepare(self) -> None:
+        """Make the home (mode 0700) with its folders. Raises `Unavailable` when it cannot be written."""
+        try:
+            for folder in (self.path, self.path / "credentials", self.path / "spool", self.broker, self.logs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = self.path / f".writable-{os.getpid()}"
+            probe.touch(mode=0o600)
+            probe.unlink()
+        except OSError as error:
+            raise Unavailable(
+                f"HEIMDALL_HOME {self.path} cannot be written ({error.strerror}): "
+                "give yourself the right to it, or set HEIMDALL_HOME to another folder"
+            ) from error
+
+    def credential_path(self, name: str) -> Path:
+        """The file of the credential `name`, such as `ingestor` or `agent`."""
+        return self.path / "credentials" / name
+
+    def credential(self, name: str) -> Credential:
+        """The broker's user and password kept under `name`.
+
+        Raises `Unavailable` when there is none and `Invalid` when others may read the file.
+        """
+        path = self.credential_path(name)
+        user, colon, password = read_secret(path).partition(":")
+        if not (user and colon and password):
+            raise Invalid(f"{path} must hold one line user:password")
+        return Credential(user, password)
+
+    def make_credential(self, name: str, user: str) -> Credential:
+        """The credential `name`, made with a new password when it is absent or of another user."""
+        path = self.credential_path(name)
+        if path.exists():
+            kept = self.credential(name)
+            if kept.user == user:
+                return kept
+        made = Credential(user, secrets.token_urlsafe(32))
+        write_secret(path, f"{made.user}:{made.password}\n")
+        return made
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write `text` to `path` with mode 0600, whole or not at all (a rename)."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def read_secret(path: Path) -> str:
+    """The text of a secret's file, without the newline at its end.
+
+    Raises `Unavailable` when it cannot be read and `Invalid` when group or others may read it.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if os.name == "posix" and mode & 0o077:
+                raise Invalid(f"{path} may be read by others (mode {mode:04o}): run chmod 600 {path}")
+            return file.read().rstrip("\r\n")
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be read ({error.strerror}): `heimdall up` or `heimdall setup` makes it"
+        ) from error

@@ -1,0 +1,243 @@
+"""Settings: every variable that Heimdall reads, written once; `docs/settings.md` is made of this table."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from core.errors import Invalid
+from core.topics import check_host
+
+
+class Setting(NamedTuple):
+    """One variable of the environment. `default` is what the documentation shows."""
+
+    name: str
+    default: str
+    meaning: str
+    secret: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "HEIMDALL_HOME",
+        "~/.heimdall",
+        "Folder (mode 0700) of the database `mini_siem.db`, the keys, the broker's files, the spools and the logs.",
+    ),
+    Setting(
+        "HEIMDALL_DATABASE_URL",
+        "sqlite:///$HEIMDALL_HOME/mini_siem.db",
+        "Where events are kept: `sqlite:///PATH` or `postgresql://USER@HOST/NAME`. "
+        "A database of the earlier HTTP version is opened as it is.",
+    ),
+    Setting(
+        "HEIMDALL_BROKER_URL",
+        "mqtt://127.0.0.1:$HEIMDALL_MQTT_PORT",
+        "The MQTT 5 broker: `mqtt://`, `mqtts://`, `ws://` or `wss://`. When it is set, `up` starts no broker.",
+    ),
+    Setting(
+        "HEIMDALL_BROKER_USER",
+        "from $HEIMDALL_HOME/credentials",
+        "User at the broker, instead of the file of the service's name.",
+    ),
+    Setting(
+        "HEIMDALL_BROKER_PASSWORD",
+        "from $HEIMDALL_HOME/credentials",
+        "Password that belongs to HEIMDALL_BROKER_USER.",
+        secret=True,
+    ),
+    Setting("HEIMDALL_BIND", "127.0.0.1", "Address that the API and the broker listen on."),
+    Setting(
+        "HEIMDALL_HTTP_PORT",
+        "8010",
+        "Port of the API and the page. Not set and taken: the next free one, written to `$HEIMDALL_HOME/ports`.",
+    ),
+    Setting("HEIMDALL_MQTT_PORT", "1883", "Port of the broker that Heimdall starts. Not set and taken: as above."),
+    Setting("HEIMDALL_KEEP", "90d", "How long events are kept: a number and `d` (days), `w` (weeks) or `y` (years)."),
+    Setting(
+        "HEIMDALL_HOST",
+        "this machine's host name",
+        "Name under which the agent reports: 1 to 253 of `A-Z a-z 0-9 . _ -`.",
+    ),
+    Setting(
+        "SIEM_API_KEY",
+        "made at first start, in $HEIMDALL_HOME/api-key",
+        "The API key that agents and curl send; for the API, the key that it accepts beside its own.",
+        secret=True,
+    ),
+    Setting(
+        "SIEM_API_URL",
+        "",
+        "On an agent that can only speak HTTP: the address of the API. Used when HEIMDALL_BROKER_URL is not set.",
+    ),
+)
+
+_SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_DAYS = {"d": 1, "w": 7, "y": 365}
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """Where the broker is. `user` and `password` are empty unless the URL or the environment names them."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+    user: str = ""
+    password: str = ""
+
+    @property
+    def tls(self) -> bool:
+        return self.scheme in ("mqtts", "wss")
+
+    @property
+    def websockets(self) -> bool:
+        return self.scheme in ("ws", "wss")
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"  # never the password
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, checked. `*_set` tells a value that was asked for from a default."""
+
+    home: Path
+    database_url: str
+    broker: BrokerAddress
+    broker_set: bool
+    bind: str
+    http_port: int
+    http_port_set: bool
+    mqtt_port: int
+    mqtt_port_set: bool
+    keep_days: int
+    host: str
+    api_key: str
+    api_url: str
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings that `environment` (default: this process's) gives.
+
+    Raises `Invalid`, naming variable and value.
+    """
+    env = os.environ if environment is None else environment
+
+    def get(name: str, default: str = "") -> str:
+        return env.get(name, "").strip() or default
+
+    home = Path(get("HEIMDALL_HOME", "~/.heimdall")).expanduser().absolute()
+    kept = _kept_ports(home)
+    mqtt_port = _port("HEIMDALL_MQTT_PORT", get("HEIMDALL_MQTT_PORT", kept.get("mqtt", "1883")))
+    bind = _bind(get("HEIMDALL_BIND", "127.0.0.1"))
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- compared, not bound
+    url = get("HEIMDALL_BROKER_URL", f"mqtt://{f'[{near}]' if ':' in near else near}:{mqtt_port}")
+    return Settings(
+        home=home,
+        database_url=_database(get("HEIMDALL_DATABASE_URL", f"sqlite:///{home / 'mini_siem.db'}")),
+        broker=_broker(url, get("HEIMDALL_BROKER_USER"), get("HEIMDALL_BROKER_PASSWORD")),
+        broker_set=bool(get("HEIMDALL_BROKER_URL")),
+        bind=bind,
+        http_port=_port("HEIMDALL_HTTP_PORT", get("HEIMDALL_HTTP_PORT", kept.get("http", "8010"))),
+        http_port_set=bool(get("HEIMDALL_HTTP_PORT")),
+        mqtt_port=mqtt_port,
+        mqtt_port_set=bool(get("HEIMDALL_MQTT_PORT")),
+        keep_days=_keep(get("HEIMDALL_KEEP", "90d")),
+        host=_host(get("HEIMDALL_HOST")),
+        api_key=_api_key(get("SIEM_API_KEY")),
+        api_url=_api_url(get("SIEM_API_URL")),
+    )
+
+
+def _kept_ports(home: Path) -> dict[str, str]:
+    """The ports that the last `up` chose, from `$HEIMDALL_HOME/ports`: lines such as `http=8011`."""
+    try:
+        lines = (home / "ports").read_text().split()
+    except OSError:
+        return {}
+    return {name: port for name, _, port in (line.partition("=") for line in lines) if port.isdigit()}
+
+
+def _checked(name: str, value: str, fits: bool, hint: str) -> None:
+    if not fits:
+        raise Invalid(f"{name}={value!r:.100}: {hint}")
+
+
+def _port(name: str, value: str) -> int:
+    _checked(name, value, value.isascii() and value.isdigit() and 1 <= int(value) <= 65_535, "use a port, 1 to 65535")
+    return int(value)
+
+
+def _bind(value: str) -> str:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, value)
+        except (OSError, ValueError):
+            continue
+        return value
+    raise Invalid(f"HEIMDALL_BIND={value!r:.100}: use an IPv4 or IPv6 address, such as 127.0.0.1 or ::1")
+
+
+def _database(value: str) -> str:
+    fits = value.startswith(("sqlite:///", "postgresql://", "postgres://")) and len(value) > len("sqlite:///")
+    # the password must not be shown, so the value is not
+    if not fits:
+        raise Invalid("HEIMDALL_DATABASE_URL: use sqlite:///PATH or postgresql://USER@HOST/NAME")
+    return "postgresql://" + value[len("postgres://") :] if value.startswith("postgres://") else value
+
+
+def _broker(url: str, user: str, password: str) -> BrokerAddress:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in _SCHEMES or not parts.hostname or port == -1:
+        raise Invalid("HEIMDALL_BROKER_URL: use mqtt://HOST:PORT, or mqtts, ws or wss")
+    if password and not user:
+        raise Invalid("HEIMDALL_BROKER_PASSWORD is set without HEIMDALL_BROKER_USER: set both or neither")
+    return BrokerAddress(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=port or _SCHEMES[parts.scheme],
+        path=parts.path,
+        user=user or unquote(parts.username or ""),
+        password=password or unquote(parts.password or ""),
+    )
+
+
+def _keep(value: str) -> int:
+    found = re.fullmatch(r"([1-9]\d{0,4})([dwy])", value)
+    if found is None:
+        raise Invalid(f"HEIMDALL_KEEP={value!r:.100}: use a number above 0 and d, w or y, such as 90d")
+    return int(found[1]) * _DAYS[found[2]]
+
+
+def _host(value: str) -> str:
+    """The name asked for, checked; the machine's own is checked where it is used, for only agents need one."""
+    return check_host(value, "HEIMDALL_HOST") if value else socket.gethostname()
+
+
+def _api_key(value: str) -> str:
+    printable = value.isascii() and value.isprintable() and " " not in value
+    # the key itself must not be shown
+    if value and not (printable and 8 <= len(value) <= 256):
+        raise Invalid("SIEM_API_KEY: use 8 to 256 printable ASCII characters without spaces")
+    return value
+
+
+def _api_url(value: str) -> str:
+    parts = urlsplit(value)
+    _checked(
+        "SIEM_API_URL", value, not value or (parts.scheme in ("http", "https") and bool(parts.hostname)),
+        "use http://HOST:PORT or https://HOST:PORT",
+    )  # fmt: skip
+    return value.rstrip("/")

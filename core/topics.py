@@ -1,0 +1,92 @@
+"""The topics, built and parsed: the only place where one is spelled.
+
+| topic | published by | retained |
+|---|---|---|
+| `heimdall/v1/hosts/{host}/events` | agent | no |
+| `heimdall/v1/hosts/{host}/heartbeat` | agent | no |
+| `heimdall/v1/hosts/{host}/status` | agent, broker as its will | yes |
+| `heimdall/v1/hosts/{host}/info` | agent | yes |
+| `heimdall/v1/hosts/{host}/receipt` | ingestor | no |
+| `heimdall/v1/hosts/{host}/verdict` | watch | yes |
+| `heimdall/v1/alerts/{id}` | watch | yes |
+| `heimdall/v1/dead` | ingestor | no |
+| `heimdall/v1/services/{name}/{instance}` | each service, broker as its will | yes |
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from core.errors import Invalid
+
+ROOT = "heimdall/v1"
+HOSTS = f"{ROOT}/hosts"
+DEAD = f"{ROOT}/dead"
+SERVICES = f"{ROOT}/services"
+ALERTS = f"{ROOT}/alerts"
+EVERYTHING = "heimdall/#"
+
+EVENTS, HEARTBEAT, STATUS, INFO, RECEIPT, VERDICT = "events", "heartbeat", "status", "info", "receipt", "verdict"
+# what an agent may publish about its own host
+AGENT_KINDS = (EVENTS, HEARTBEAT, STATUS, INFO)
+
+INGESTORS = "ingestors"  # name of the shared subscription's group (MQTT 5, section 4.8.2)
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
+
+
+class HostTopic(NamedTuple):
+    """A topic of one host: `kind` is its last level."""
+
+    host: str
+    kind: str
+
+
+def check_host(name: object, key: str = "source_host") -> str:
+    """`name` when it can be a host's name in a topic, exactly as it came.
+
+    Raises `Invalid`, naming `key`, when it does not fit `[A-Za-z0-9._-]{1,253}` or is `.` or `..`.
+    """
+    if isinstance(name, str) and _HOST.fullmatch(name) and name not in (".", ".."):
+        return name
+    raise Invalid(
+        f"{key} {name!r:.80} cannot be a host name: use 1 to 253 of A-Z a-z 0-9 . _ - (and not . or ..), such as web-01"
+    )
+
+
+def host_topic(host: str, kind: str) -> str:
+    """The topic of `host` for `kind`, one of the constants above. Raises `Invalid` for a bad name."""
+    return f"{HOSTS}/{check_host(host)}/{kind}"
+
+
+def every_host(kind: str) -> str:
+    """The topic filter that matches `kind` of every host (MQTT 5, section 4.7)."""
+    return f"{HOSTS}/+/{kind}"
+
+
+def shared(topic_filter: str, group: str = INGESTORS) -> str:
+    """`topic_filter` as a shared subscription of `group` (MQTT 5, section 4.8.2)."""
+    return f"$share/{group}/{topic_filter}"
+
+
+def service_topic(name: str, instance: str) -> str:
+    """Where service `name` gives its sign of life; `instance` tells several of them apart."""
+    return f"{SERVICES}/{name}/{instance}"
+
+
+def parse_host_topic(topic: str) -> HostTopic | None:
+    """Host and kind of a topic below `hosts`; `None` for any other topic or a name that is none."""
+    levels = topic.split("/")
+    if len(levels) != 5 or levels[0] != "heimdall" or levels[1] != "v1" or levels[2] != "hosts":
+        return None
+    host = levels[3]
+    if not _HOST.fullmatch(host) or host in (".", ".."):
+        return None
+    return HostTopic(host, levels[4])
+
+
+def parse_service_topic(topic: str) -> tuple[str, str] | None:
+    """Name and instance of a service's topic; `None` for any other."""
+    levels = topic.split("/")
+    return (levels[3], levels[4]) if len(levels) == 5 and topic.startswith(SERVICES + "/") else None

@@ -1,0 +1,1 @@
+"""The ingestor: the one writer of `logs` and `heartbeats`."""
