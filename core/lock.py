@@ -12,8 +12,11 @@ from core.errors import Conflict
 _held: list[IO[str]] = []  # an open file is the lock: it must live as long as the process
 
 
-def hold(path: Path, what: str) -> None:
-    """Hold `path` until this process ends. Raises `Conflict`, naming `what` and the holder's process."""
+def hold(path: Path, what: str, through_exec: bool = False) -> None:
+    """Hold `path` until this process ends, `through_exec` also when it becomes another program.
+
+    Raises `Conflict`, naming `what` and the holder's process.
+    """
     file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 -- it stays open: that is the lock
     try:
         _lock(file)
@@ -25,6 +28,7 @@ def hold(path: Path, what: str) -> None:
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
+    os.set_inheritable(file.fileno(), through_exec)
     _held.append(file)
 
 

@@ -157,3 +157,6 @@ def check_event(event: Event, host: str | None = None) -> None:
             raise Invalid(f"{key} holds a NUL character, which PostgreSQL cannot store")
     if event.timestamp.tzinfo is None:
         raise Invalid("timestamp has no offset: use RFC 3339 in UTC, such as 2025-12-03T20:49:50.123456Z")
+    # the calendar's ends cannot be moved to UTC
+    if not 1970 <= event.timestamp.year <= 9998:
+        raise Invalid(f"timestamp is of the year {event.timestamp.year}: 1970 to 9998 can be kept")

@@ -123,6 +123,17 @@ class Settings:
     api_key: str
     api_url: str
 
+    @property
+    def api_address(self) -> str:
+        """Where the API can be asked from this machine."""
+        return f"http://{_near(self.bind)}:{self.http_port}"
+
+
+def _near(bind: str) -> str:
+    """How this machine calls what listens on `bind`, as it stands in a URL."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- compared, not bound
+    return f"[{near}]" if ":" in near else near
+
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings that `environment` (default: this process's) gives.
@@ -138,8 +149,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     kept = _kept_ports(home)
     mqtt_port = _port("HEIMDALL_MQTT_PORT", get("HEIMDALL_MQTT_PORT", kept.get("mqtt", "1883")))
     bind = _bind(get("HEIMDALL_BIND", "127.0.0.1"))
-    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- compared, not bound
-    url = get("HEIMDALL_BROKER_URL", f"mqtt://{f'[{near}]' if ':' in near else near}:{mqtt_port}")
+    url = get("HEIMDALL_BROKER_URL", f"mqtt://{_near(bind)}:{mqtt_port}")
     return Settings(
         home=home,
         database_url=_database(get("HEIMDALL_DATABASE_URL", f"sqlite:///{home / 'mini_siem.db'}")),

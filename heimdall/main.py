@@ -1,0 +1,144 @@
+"""The command line. Each command imports what it needs when it is called: a bare agent has paho-mqtt alone."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from core.errors import HeimdallError, Invalid
+from core.home import Home
+from core.settings import Settings, load
+
+Command = Callable[[Settings, argparse.Namespace], int]
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+BROKERS = ("auto", "mosquitto", "embedded")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    options = parser().parse_args(arguments)
+    _log_to_stderr()
+    command: Command = options.command
+    try:
+        return command(load(), options)
+    except HeimdallError as error:
+        print(f"heimdall {options.name}: {error}", file=sys.stderr)
+        return WRONG_USE if isinstance(error, Invalid) else FAILED
+    except ModuleNotFoundError as error:
+        print(
+            f"heimdall {options.name}: {error.name} is not installed: "
+            "the agent alone is; for the rest, pip install 'heimdall-siem[server]'",
+            file=sys.stderr,
+        )
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their options; `docs/commands.md` is made of it."""
+    top = argparse.ArgumentParser(
+        prog="heimdall",
+        description="Which machines are alive right now, and what has happened on them?",
+        epilog="Settings are variables of the environment: docs/settings.md has them all.",
+    )
+    top.add_argument("--version", action="version", version=f"heimdall {version('heimdall-siem')}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, meaning: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=meaning, description=meaning)
+        sub.set_defaults(command=command, name=name)
+        return sub
+
+    up = add("up", run_up, "Run all in one: broker, ingestor, API and this machine's own agent, until Ctrl-C.")
+    up.add_argument("--broker", choices=BROKERS, default="auto", help="which broker to start (default: %(default)s)")
+    broker = add("broker", run_broker, "Run the broker: Mosquitto where it is installed, else the embedded one.")
+    broker.add_argument("--broker", choices=BROKERS, default="auto", help="which one (default: %(default)s)")
+    add("ingest", run_ingest, "Run an ingestor: takes what comes over MQTT and stores it.")
+    add("api", run_api, "Run the API: REST, the gateway for HTTP agents, and the page.")
+    agent = add("agent", run_agent, "Run this machine's agent, or read one log with --read FILE --once.")
+    _add_agent_options(agent)
+    add("login", run_login, "Print a link that logs in to the page, once, within 15 minutes.")
+    setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
+    setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
+    return top
+
+
+def _add_agent_options(agent: argparse.ArgumentParser) -> None:
+    from agents.run import add_arguments  # noqa: PLC0415 -- here as everywhere below: only what the command needs
+
+    add_arguments(agent)
+
+
+def _log_to_stderr() -> None:
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+
+
+def run_up(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.up import run  # noqa: PLC0415
+
+    return run(settings, options.broker)
+
+
+def run_broker(settings: Settings, options: argparse.Namespace) -> int:
+    from broker import launcher  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return launcher.run(settings, options.broker, settings.host)
+
+
+def run_ingest(settings: Settings, _: argparse.Namespace) -> int:
+    from broker import launcher  # noqa: PLC0415
+    from ingestor.main import run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    # the embedded broker keeps nothing for an absent member of a shared subscription
+    return run(settings, shared=settings.broker_set or not launcher.is_embedded(Home(settings.home)))
+
+
+def run_api(settings: Settings, _: argparse.Namespace) -> int:
+    from api.main import run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings)
+
+
+def run_agent(settings: Settings, options: argparse.Namespace) -> int:
+    from agents.run import run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_login(settings: Settings, _: argparse.Namespace) -> int:
+    from api.auth import make_login_link  # noqa: PLC0415
+    from core.clock import utc_now  # noqa: PLC0415
+    from store import open_store  # noqa: PLC0415
+
+    store = open_store(settings.database_url, keep_days=settings.keep_days)
+    try:
+        token = make_login_link(store, utc_now())
+    finally:
+        store.close()
+    print(f"{settings.api_address}/login?token={token}")
+    return DONE
+
+
+def run_setup(settings: Settings, options: argparse.Namespace) -> int:
+    from broker.setup import write_files  # noqa: PLC0415
+
+    home = Home(settings.home)
+    home.prepare()
+    write_files(settings, home, options.broker_folder)
+    return DONE

@@ -1,0 +1,172 @@
+"""`heimdall up`: broker, ingestor, API and this machine's own agent, as processes under one supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+import sys
+import time
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, build_opener
+
+from broker import launcher
+from core import lock
+from core.errors import Conflict, Unavailable
+from core.home import Home
+from core.settings import Settings
+from core.topics import check_host
+from heimdall import ports
+from heimdall.supervisor import Child
+
+READY_SECONDS = 60.0
+# who ends first: the agent says goodbye while its broker is still there
+STOP_ORDER = ("agent", "api", "ingest", "broker")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def run(settings: Settings, wanted_broker: str) -> int:
+    """Run all until SIGINT or SIGTERM; returns 0 then. Raises for what keeps it from starting."""
+    check_host(settings.host, "this machine's host name (set HEIMDALL_HOST to another):")
+    home = Home(settings.home)
+    home.prepare()
+    try:
+        lock.hold(home.lock, f"the home {home.path}")
+    except Conflict as error:
+        raise Conflict(
+            f"{error}: another `heimdall up` runs there; stop it, or set HEIMDALL_HOME to another"
+        ) from error
+    http_port, mqtt_port = ports.choose_both(settings)
+    for name, wanted, got in (("HTTP", settings.http_port, http_port), ("MQTT", settings.mqtt_port, mqtt_port)):
+        if wanted != got:
+            say(f"port {wanted} is in use: {name} uses {got} (written to {home.ports})")
+    ports.remember(home, http_port, mqtt_port)
+    environment = {
+        **os.environ,
+        "HEIMDALL_HOME": str(home.path),
+        "HEIMDALL_HTTP_PORT": str(http_port),
+        "HEIMDALL_MQTT_PORT": str(mqtt_port),
+        "HEIMDALL_HOST": settings.host,
+        "PYTHONUNBUFFERED": "1",
+    }
+    settings = dataclasses.replace(settings, http_port=http_port, mqtt_port=mqtt_port)
+    if not settings.broker_set:
+        settings = dataclasses.replace(settings, broker=dataclasses.replace(settings.broker, port=mqtt_port))
+    return asyncio.run(Up(settings, home, environment, wanted_broker).run())
+
+
+class Up:
+    """All children of one home, from the first start to the last goodbye."""
+
+    def __init__(self, settings: Settings, home: Home, environment: dict[str, str], wanted_broker: str) -> None:
+        self._settings, self._home = settings, home
+        names = ["ingest", "api"]
+        self._broker_name = f"broker at {settings.broker}"
+        if not settings.broker_set:
+            plan = launcher.choose(settings, wanted_broker)
+            launcher.prepare(plan, settings, home, settings.host)
+            self._broker_name = f"broker ({plan.title}, port {settings.mqtt_port})"
+            names.insert(0, "broker")
+        if sys.platform == "linux":
+            names.append("agent")
+        # our own agent speaks MQTT, whatever SIEM_API_URL says
+        self._environment = {name: value for name, value in environment.items() if name != "SIEM_API_URL"}
+        self._children = {name: self._child(name, wanted_broker) for name in names}
+        self._began = time.monotonic()
+
+    def _child(self, name: str, wanted_broker: str) -> Child:
+        command = [sys.executable, "-m", "heimdall", name]
+        if name == "broker":
+            command += ["--broker", wanted_broker]
+        return Child(name, command, self._environment, self._home.logs / f"{name}.log", say)
+
+    async def run(self) -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._interrupt, stop))
+        tasks = [asyncio.create_task(child.run(), name=name) for name, child in self._children.items()]
+        announcing = asyncio.create_task(self._announce(), name="announce")
+        waiting = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        announcing.cancel()
+        waiting.cancel()
+        say("\nstopping")
+        for name in STOP_ORDER:
+            if name in self._children:
+                await self._children[name].stop()
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        say("stopped: nothing of it runs any more")
+        return 0
+
+    def _interrupt(self, stop: asyncio.Event) -> None:
+        """The first signal stops in order; a second one kills what is left."""
+        if stop.is_set():
+            for child in self._children.values():
+                child.kill()
+        stop.set()
+
+    async def _announce(self) -> None:
+        """Wait until all is ready, then print what runs and where to look."""
+        deadline = self._began + READY_SECONDS
+        trouble = await asyncio.to_thread(self._trouble)
+        while trouble and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+            trouble = await asyncio.to_thread(self._trouble)
+        if trouble:
+            say(f"not ready after {READY_SECONDS:.0f} s, still trying: {trouble}; the logs are in {self._home.logs}")
+            return
+        page = await self._login_link()
+        address, key, home = self._settings.api_address, self._home.api_key, self._home
+        others = " · ".join(
+            {"ingest": "ingestor", "agent": f"agent (this machine, {self._settings.host})"}.get(name, name)
+            for name in self._children
+            if name != "broker"
+        )
+        say(f"""
+Heimdall is ready after {time.monotonic() - self._began:.1f} s: {self._broker_name} · {others}
+
+  page      {page}
+            (logs you in once, within 15 minutes; `heimdall login` prints another)
+  key       {key}
+  database  {self._database()}
+  logs      {home.logs}
+
+Try:  curl -H "api-key: $(cat {key})" {address}/hosts
+
+Ctrl-C stops it all.""")
+
+    def _database(self) -> str:
+        scheme, _, rest = self._settings.database_url.partition("://")
+        # the password of a URL is not for the screen
+        return rest[1:] if scheme == "sqlite" else f"{scheme}://{rest.rpartition('@')[2]}"
+
+    def _trouble(self) -> str:
+        """Empty when the API says that all is ready, else what it or the network says."""
+        opener = build_opener(ProxyHandler({}))  # the API is on this machine: no proxy lies between
+        try:
+            with opener.open(f"{self._settings.api_address}/readyz", timeout=2):
+                return ""
+        except HTTPError as error:
+            return error.read(500).decode(errors="replace")
+        except (URLError, OSError) as error:
+            return str(error)
+
+    async def _login_link(self) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "heimdall", "login",
+            env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        if process.returncode != 0:
+            raise Unavailable(f"no link to the page could be made: {err.decode(errors='replace').strip()}")
+        return out.decode().strip()

@@ -1,0 +1,102 @@
+"""Decoding: payloads into the contract's messages, whatever was sent. Nothing here raises for bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core.errors import Invalid
+from core.messages import MAX_EVENTS_PER_MESSAGE, MAX_MESSAGE_BYTES, Event, Heartbeat, check_event
+
+MAX_INFO_BYTES = 64 * 1024
+
+_events: msgspec.json.Decoder[Event | list[Event]] = msgspec.json.Decoder(Event | list[Event])
+_event = msgspec.json.Decoder(Event)
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_heartbeat = msgspec.json.Decoder(Heartbeat)
+_object = msgspec.json.Decoder(dict[str, Any])
+
+# what msgspec raises for input that is not what it should be: malformed or mistyped, not UTF-8, too deep
+_BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)
+
+
+def decode_events(host: str, payload: bytes) -> tuple[list[Event], list[tuple[str, bytes]]]:
+    """The events of a message on the events topic of `host`, and what does not fit: reason and bytes of each.
+
+    Valid neighbours of a bad event in the same array are kept.
+    """
+    try:
+        decoded = _events.decode(payload)
+        events = decoded if isinstance(decoded, list) else [decoded]
+        for event in events:
+            check_event(event, host)
+    except (*_BAD, Invalid):
+        return _decode_one_by_one(host, payload)
+    if not 0 < len(events) <= MAX_EVENTS_PER_MESSAGE or len(payload) > MAX_MESSAGE_BYTES:
+        return [], [(_size_trouble(len(events), len(payload)), payload)]
+    return events, []
+
+
+def _decode_one_by_one(host: str, payload: bytes) -> tuple[list[Event], list[tuple[str, bytes]]]:
+    events: list[Event] = []
+    refused: list[tuple[str, bytes]] = []
+    try:
+        parts = [bytes(raw) for raw in _array.decode(payload)] if payload.lstrip()[:1] == b"[" else [payload]
+    except _BAD as error:
+        return [], [(reason_for(error), payload)]
+    if not 0 < len(parts) <= MAX_EVENTS_PER_MESSAGE or len(payload) > MAX_MESSAGE_BYTES:
+        return [], [(_size_trouble(len(parts), len(payload)), payload)]
+    for part in parts:
+        try:
+            event = _event.decode(part)
+            check_event(event, host)
+        except (*_BAD, Invalid) as error:
+            refused.append((reason_for(error), part))
+        else:
+            events.append(event)
+    return events, refused
+
+
+def _size_trouble(count: int, size: int) -> str:
+    if count == 0:
+        return "the array holds no event"
+    if count > MAX_EVENTS_PER_MESSAGE:
+        return f"{count} events in one message: at most {MAX_EVENTS_PER_MESSAGE}"
+    return f"{size} bytes in one message: at most {MAX_MESSAGE_BYTES}"
+
+
+def decode_heartbeat(payload: bytes) -> Heartbeat:
+    """The heartbeat in `payload`. Raises `Invalid` with the reason when it is none."""
+    try:
+        beat = _heartbeat.decode(payload)
+    except _BAD as error:
+        raise Invalid(reason_for(error)) from error
+    if not 0 < beat.interval_s <= 7 * 86_400:
+        raise Invalid(f"interval_s {beat.interval_s!r:.40} is outside 0 to 604800 seconds")
+    return beat
+
+
+def check_info(payload: bytes) -> str:
+    """The text of an info message: a JSON object of at most 64 KiB. Raises `Invalid` with the reason."""
+    if len(payload) > MAX_INFO_BYTES:
+        raise Invalid(f"{len(payload)} bytes of info: at most {MAX_INFO_BYTES}")
+    try:
+        _object.decode(payload)
+        text = payload.decode()
+    except _BAD as error:
+        raise Invalid(reason_for(error)) from error
+    if "\\u0000" in text:
+        raise Invalid("info holds a NUL character, which PostgreSQL cannot store")
+    return text
+
+
+def reason_for(error: BaseException) -> str:
+    """Why something was refused, in words that can be shown: what the sender sent is not repeated at length."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8: {error.reason} at byte {error.start}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, Invalid):
+        return str(error)
+    return f"not the JSON that was expected: {error}"[:500]

@@ -1,0 +1,69 @@
+"""The slot: which of several ingestors this one is, leased in the database so that no two share a client id."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from pathlib import Path
+
+from core.clock import utc_now
+from core.errors import Unavailable
+from store import Store
+
+LEASE_SECONDS = 15.0
+RENEW_SECONDS = 3.0
+NAME = "ingestor"
+
+
+def _started(pid: int) -> str:
+    """When process `pid` started, in the kernel's ticks; empty where that cannot be told."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def is_dead(holder: str) -> bool:
+    """Whether `holder` was a process of this machine that has ended: its slot is free at once.
+
+    The start time tells a process from a later one with the same number, as in a container started again.
+    """
+    machine, _, rest = holder.partition("/")
+    pid, _, rest = rest.partition("/")
+    started = rest.partition("/")[0]
+    if machine != socket.gethostname() or not pid.isdigit():
+        return False
+    if int(pid) == os.getpid():
+        return started != _started(os.getpid())
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return _started(int(pid)) != started
+
+
+class Slot:
+    """A leased slot. Raises `Unavailable` when the database is away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        pid = os.getpid()
+        self.holder = f"{socket.gethostname()}/{pid}/{_started(pid)}/{secrets.token_hex(4)}"
+        self.number = store.take_lease(NAME, self.holder, utc_now(), LEASE_SECONDS, is_dead)
+
+    def renew(self) -> bool:
+        """Hold the slot for another while; `False` when somebody else has it now."""
+        try:
+            return self._store.renew_lease(NAME, self.number, self.holder, utc_now(), LEASE_SECONDS)
+        except Unavailable:
+            return True  # nobody else can take it either while the database is away
+
+    def release(self) -> None:
+        """Let the slot go, as far as the database can be told."""
+        try:
+            self._store.release_lease(NAME, self.number, self.holder)
+        except Unavailable:
+            return

@@ -1,0 +1,170 @@
+"""The ingestor's process: two sessions, one writer, one slot; a sign of life every 2 s, a log line every minute."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import uuid
+from collections.abc import Coroutine
+
+import mqtt5
+
+from core import topics
+from core.clock import utc_now
+from core.errors import Conflict, Invalid
+from core.home import Credential, Home
+from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
+from core.settings import Settings
+from ingestor.lease import RENEW_SECONDS, Slot
+from ingestor.session import Session
+from ingestor.write import Counts, Writer
+from store import Store, open_store
+
+log = logging.getLogger("ingestor")
+
+SIGN_OF_LIFE_SECONDS = 2.0
+COUNTS_SECONDS = 60.0
+DRAIN_SECONDS = 10.0
+
+
+class Ingestor:
+    """One ingestor. `shared` is whether the broker keeps what an absent member of a shared subscription missed."""
+
+    def __init__(self, settings: Settings, credential: Credential, store: Store, slot: Slot, *, shared: bool) -> None:
+        self._slot = slot
+        self._session_id = str(uuid.uuid4())
+        self._topic = topics.service_topic("ingestor", str(slot.number))
+        self._writer = Writer(store)
+        client_id = f"{credential.user}-{slot.number}"
+        self._events = Session(
+            settings.broker, credential, client_id, _filters([topics.EVENTS], shared), self._writer.deliver_events
+        )
+        self._presence = Session(
+            settings.broker, credential, f"{client_id}-presence", _filters([topics.HEARTBEAT, topics.INFO], shared),
+            self._writer.deliver_presence, self._will(),
+        )  # fmt: skip
+
+    def _will(self) -> mqtt5.Will:
+        return mqtt5.Will(
+            self._topic, payload=self._status("offline", "lost"), qos=mqtt5.QoS.AT_LEAST_ONCE, retain=True,
+            content_type=CONTENT_TYPE, payload_format_indicator=1,
+        )  # fmt: skip
+
+    def _status(self, state: State, reason: Reason, parts: dict[str, str] | None = None) -> bytes:
+        return encode(ServiceStatus(state, self._session_id, utc_now(), reason, None, parts or {}))
+
+    def parts(self) -> dict[str, str]:
+        """What this ingestor stands on, each `ok` or what is wrong."""
+        return {
+            "events": self._events.trouble or "ok",
+            "presence": self._presence.trouble or "ok",
+            "commit": self._writer.trouble or "ok",
+        }
+
+    async def run(self) -> None:
+        """Ingest until SIGTERM or SIGINT. Raises `Conflict` when another process has taken the slot."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # not loop.add_signal_handler, which Windows does not have
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        work: list[Coroutine[None, None, None]] = [
+            self._writer.run(), self._events.run(), self._presence.run(),
+            self._give_signs(), self._log_counts(), self._hold_slot(),
+        ]  # fmt: skip
+        tasks = [asyncio.create_task(coroutine, name=coroutine.__name__) for coroutine in work]
+        waiting = asyncio.create_task(stop.wait(), name="stop")
+        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        await self._leave(tasks)
+        waiting.cancel()
+        for task in done:
+            task.result()  # a task that ended by itself has failed: its error ends the process
+
+    async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Read no more, store what has come in, acknowledge it, say goodbye."""
+        writer = tasks[0]
+        for session in (self._events, self._presence):
+            if session.connection is not None:
+                session.connection.pause(True)
+        if not writer.done():
+            await self._writer.drain(DRAIN_SECONDS)
+        self._publish_status(self._status("offline", "stop"))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._events.close()
+        await self._presence.close()
+        self._writer.close()
+        self._slot.release()
+
+    def _publish_status(self, payload: bytes) -> None:
+        connection = self._presence.connection
+        if connection is not None:
+            connection.write(
+                mqtt5.PublishPacket(
+                    self._topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, retain=True,
+                    packet_id=connection.next_packet_id(), content_type=CONTENT_TYPE, payload_format_indicator=1,
+                ).write()
+            )  # fmt: skip
+
+    async def _give_signs(self) -> None:
+        while True:
+            if not self._presence.trouble:
+                self._publish_status(self._status("online", "start", self.parts()))
+            # at the start the first sign shall not wait
+            await asyncio.sleep(0.05 if self._presence.trouble else SIGN_OF_LIFE_SECONDS)
+
+    async def _log_counts(self) -> None:
+        while True:
+            await asyncio.sleep(COUNTS_SECONDS)
+            counts, self._writer.counts = self._writer.counts, Counts()
+            log.info(
+                "last minute: %d hosts, %d heartbeats, %d events stored, %d duplicates, %d dead letters",
+                len(counts.hosts), counts.heartbeats, counts.events, counts.duplicates, counts.dead,
+            )  # fmt: skip
+
+    async def _hold_slot(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            if not await asyncio.to_thread(self._slot.renew):
+                raise Conflict(f"slot {self._slot.number} has been taken by another ingestor: leaving it to that one")
+
+
+def _filters(kinds: list[str], shared: bool) -> list[mqtt5.TopicFilter]:
+    """Retained copies are not wanted again at each subscribe; a live publish keeps its flag, so that it is seen."""
+    return [
+        mqtt5.TopicFilter(
+            topics.shared(topics.every_host(kind)) if shared else topics.every_host(kind),
+            max_qos=mqtt5.QoS.AT_LEAST_ONCE,
+            retain_handling=mqtt5.RetainHandling.SEND_NEVER,
+        )
+        for kind in kinds
+    ]
+
+
+def run(settings: Settings, *, shared: bool = True) -> int:
+    """Run one ingestor until it is told to stop. Returns the exit code.
+
+    Raises `Invalid` and `Unavailable` for what keeps it from starting.
+    """
+    if settings.broker.websockets:
+        raise Invalid(f"HEIMDALL_BROKER_URL={settings.broker}: the ingestor speaks mqtt:// or mqtts://")
+    credential = _credential(settings)
+    store = open_store(settings.database_url, keep_days=settings.keep_days, checkpointer=True)
+    try:
+        slot = Slot(store)
+        asyncio.run(_ingest(settings, credential, store, slot, shared))
+    finally:
+        store.close()
+    return 0
+
+
+async def _ingest(settings: Settings, credential: Credential, store: Store, slot: Slot, shared: bool) -> None:
+    # the futures inside belong to the running loop
+    await Ingestor(settings, credential, store, slot, shared=shared).run()
+
+
+def _credential(settings: Settings) -> Credential:
+    broker = settings.broker
+    return Credential(broker.user, broker.password) if broker.user else Home(settings.home).credential("ingestor")

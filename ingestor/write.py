@@ -1,0 +1,213 @@
+"""Writing: group commit. While one transaction is written in a thread, the next batch is decoded.
+
+1. Messages are gathered into batches, events and presence apart, so that a heartbeat waits for
+   one transaction at most, whatever the backlog.
+2. A batch is written in one transaction, and again until it is committed: nothing is given up.
+3. Only then its PUBACKs go out, in the order of receipt, and its receipts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import mqtt5
+
+from core import topics
+from core.clock import utc_now
+from core.errors import Invalid, Unavailable
+from core.messages import CONTENT_TYPE, DeadNotice, Event, encode
+from ingestor.batch import Batch
+from ingestor.session import Connection
+from store import DeadLetter, Store, WriteBatch, Written
+
+log = logging.getLogger("ingestor.write")
+
+WAITING_BATCHES = 2  # full ones, beside the one that is being written
+LONGEST_PAUSE_SECONDS = 5.0
+NOTICES_PER_BATCH = 100
+
+
+@dataclass
+class Counts:
+    """What was done since the last log line."""
+
+    hosts: set[str] = field(default_factory=set)
+    heartbeats: int = 0
+    events: int = 0
+    duplicates: int = 0
+    dead: int = 0
+
+
+class Work(NamedTuple):
+    """What one transaction holds: a batch of events and what presence has gathered meanwhile."""
+
+    events: Batch
+    presence: Batch
+
+
+class Writer:
+    """Takes messages from the sessions and stores them. `trouble` is empty while the last commit worked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        self._full: deque[Batch] = deque()
+        self._events, self._presence = Batch(), Batch()
+        self._paused: set[Connection] = set()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.counts = Counts()
+        self.trouble = ""
+
+    def deliver_events(self, connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
+        """Take messages of the events session; stop reading it while enough waits."""
+        now = utc_now()
+        for packet in packets:
+            self._events.take(connection, packet, now)
+            if self._events.full:
+                self._full.append(self._events)
+                self._events = Batch()
+        if len(self._full) >= WAITING_BATCHES:
+            connection.pause(True)
+            self._paused.add(connection)
+        self._wake.set()
+        self._idle.clear()
+
+    def deliver_presence(self, connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
+        """Take messages of the presence session. Beats are coalesced per host, so they need no bound."""
+        now = utc_now()
+        for packet in packets:
+            self._presence.take(connection, packet, now)
+        self.counts.heartbeats += sum(packet.topic.endswith(topics.HEARTBEAT) for packet in packets)
+        self._wake.set()
+        self._idle.clear()
+
+    async def run(self) -> None:
+        """Write what comes in. Ends only by being cancelled, between two transactions."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while (work := self._next()) is not None:
+                await self._commit(work)
+            self._idle.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until all that came in is stored, or until `seconds` have passed."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            log.warning("stopping with messages that are not stored: the broker delivers them again")
+
+    def _next(self) -> Work | None:
+        if self._full:
+            events = self._full.popleft()
+        else:
+            events, self._events = self._events, Batch()
+        presence, self._presence = self._presence, Batch()
+        if not events.messages and not presence.messages:
+            return None
+        return Work(events, presence)
+
+    async def _commit(self, work: Work) -> None:
+        pause = 0.1
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                written = await loop.run_in_executor(self._thread, self._write, work)
+                break
+            except Unavailable as error:
+                if self.trouble != str(error):
+                    log.error("cannot commit, trying again: %s", error)
+                self.trouble = str(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        if self.trouble:
+            log.info("commits work again")
+        self.trouble = ""
+        self._count(work, written)
+        settle(work.events)
+        settle(work.presence)
+        if len(self._full) < WAITING_BATCHES:
+            for connection in self._paused:
+                connection.pause(False)
+            self._paused.clear()
+
+    def _write(self, work: Work) -> Written:
+        """In the writer's thread: one transaction; the infos, which are few, after it."""
+        dead = [*work.events.dead, *work.presence.dead]
+        written = write_events(
+            self._store, WriteBatch(work.events.events, utc_now(), dead, [*work.presence.beats.values()])
+        )
+        now = utc_now()
+        for host, info in work.presence.infos.items():
+            self._store.record_info(host, info, now)
+        return written
+
+    def _count(self, work: Work, written: Written) -> None:
+        counts = self.counts
+        counts.hosts.update(work.presence.beats, (event.source_host for event in work.events.events))
+        counts.events += written.stored
+        counts.duplicates += written.duplicates
+        counts.dead += len(work.events.dead) + len(work.presence.dead) + written.conflicts
+
+    def close(self) -> None:
+        """End the writer's thread, after the transaction that it is in."""
+        self._thread.shutdown(wait=True)
+
+
+def write_events(store: Store, batch: WriteBatch) -> Written:
+    """Write `batch`; what the database itself refuses is found by halving and buried, its neighbours stored.
+
+    Raises `Unavailable` when the database is away: nothing of the last attempt is stored then.
+    """
+    try:
+        return store.write(batch)
+    except Invalid as error:
+        if not batch.events:
+            raise
+        if len(batch.events) == 1:
+            letter = dead_event(batch.events[0], f"the database refuses it: {error}")
+            return store.write(WriteBatch([], batch.received_at, [*batch.dead, letter], batch.beats))
+    half = len(batch.events) // 2
+    first = write_events(store, WriteBatch(batch.events[:half], batch.received_at, batch.dead, batch.beats))
+    second = write_events(store, WriteBatch(batch.events[half:], batch.received_at, [], []))
+    return Written(
+        first.stored + second.stored, first.duplicates + second.duplicates, first.conflicts + second.conflicts
+    )
+
+
+def dead_event(event: Event, reason: str) -> DeadLetter:
+    """The dead letter of an event that was decoded but cannot be stored."""
+    payload = encode(event)
+    return DeadLetter(
+        topics.host_topic(event.source_host, topics.EVENTS), event.source_host, reason, payload, len(payload)
+    )
+
+
+def settle(batch: Batch) -> None:
+    """Say what may be said after the commit: PUBACKs in the order of receipt, receipts, notices of dead letters."""
+    by_connection: defaultdict[Connection, list[int]] = defaultdict(list)
+    for connection, packet_id in batch.acknowledgements:
+        by_connection[connection].append(packet_id)
+    for connection, packet_ids in by_connection.items():
+        connection.acknowledge(packet_ids)
+    for connection, topic, correlation in batch.receipts:
+        connection.write(mqtt5.PublishPacket(topic, b"", correlation_data=correlation).write())
+    for connection in by_connection:
+        for topic in batch.retained:
+            connection.write(mqtt5.PublishPacket(topic, b"", retain=True).write())
+        for letter in batch.dead[:NOTICES_PER_BATCH]:
+            notice = encode(DeadNotice(letter.topic, letter.reason, letter.size))
+            connection.write(
+                mqtt5.PublishPacket(
+                    topics.DEAD, notice, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=connection.next_packet_id(),
+                    content_type=CONTENT_TYPE, payload_format_indicator=1,
+                ).write()
+            )  # fmt: skip
+        break

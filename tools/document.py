@@ -1,0 +1,148 @@
+"""Write the pages of `docs/` that are made of the code, and check the commands that the others name.
+
+`python -m tools.document` writes, `python -m tools.document --check` compares and changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from agents.linux_lines import RULES
+from core.settings import SETTINGS
+from heimdall.main import parser
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+def settings_page() -> str:
+    """`docs/settings.md`: every variable, its default and its meaning."""
+    rows = [
+        f"| `{setting.name}` | {f'`{setting.default}`' if setting.default else ''} | {setting.meaning} |"
+        for setting in SETTINGS
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Variables of the environment; a wrong value is an error that names it. (Made from `core/settings.py`.)",
+            "",
+            "| variable | default | meaning |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "The broker's credentials lie in `$HEIMDALL_HOME/credentials/NAME`, one line `user:password` each,",
+            "mode 0600: `ingestor`, `watch`, `keeper`, `api`, `ops` (reads everything, publishes nothing) and `agent`.",
+            "",
+        ]
+    )
+
+
+def subcommands() -> dict[str, argparse.ArgumentParser]:
+    """The commands of `heimdall`, by name."""
+    for action in parser()._actions:  # noqa: SLF001 -- argparse offers no other way to its subparsers
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            return dict(action.choices)
+    raise LookupError("the command line has no commands")
+
+
+def commands_page() -> str:
+    """`docs/commands.md`: every command with its options, as `--help` shows them."""
+    lines = [
+        "# Commands",
+        "",
+        "What `heimdall COMMAND --help` says. (Made from `heimdall/main.py`.)",
+        "Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.",
+    ]
+    for name, command in subcommands().items():
+        lines += ["", f"## heimdall {name}", "", command.description or "", ""]
+        options = [action for action in command._actions if "--help" not in action.option_strings]  # noqa: SLF001
+        for action in options:
+            value = f" {action.metavar or action.dest.upper()}" if action.nargs != 0 and not action.choices else ""
+            choices = f" {'|'.join(map(str, action.choices))}" if action.choices else ""
+            meaning = (action.help or "").replace("%(default)s", str(action.default))
+            lines.append(f"- `{', '.join(action.option_strings)}{value}{choices}`: {meaning}")
+    return "\n".join([*lines, ""])
+
+
+def linux_page() -> str:
+    """`docs/agent-linux.md`: what the Linux agent recognises."""
+    rows = [f"| {rule.event_type} | {rule.severity} | {rule.description} |" for rule in RULES]
+    return "\n".join(
+        [
+            "# What the Linux agent recognises",
+            "",
+            "The first rule that fits a line decides; a line that fits none is no event. (Made from"
+            " `agents/linux_lines.py`.)",
+            "",
+            "| event type | severity | what is recognised |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page, "agent-linux.md": linux_page}
+
+
+def prose() -> list[Path]:
+    """Every page that a person wrote or reads."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def named_commands(page: Path) -> Iterator[list[str]]:
+    """The words of every `heimdall …` and `make …` that a page shows as code."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    for line in [*(line for block in blocks for line in block.splitlines()), *spans]:
+        found = re.match(r"(?:[$#] )?(?:[A-Z_]+=\S* )*(?:\S*/)?((?:heimdall|make) .*)", line.strip())
+        if found:
+            yield shlex.split(re.split(r"\s*(?:[|;&>]|\s#)", found[1])[0].replace("…", ""))
+
+
+def wrong_commands() -> list[str]:
+    """What pages say to type and does not exist: a command, an option, a target of make."""
+    known = subcommands()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    wrong = []
+    for page in prose():
+        for program, *words in named_commands(page):
+            where = f"{page.relative_to(ROOT)}: `{' '.join([program, *words])}`"
+            if program == "make":
+                goals = [word for word in words if "=" not in word]
+                wrong += [f"{where}: no target {goal}" for goal in goals if goal not in targets]
+            elif words and not words[0].startswith("-"):
+                for name in words[0].split("|"):
+                    if name not in known:
+                        wrong.append(f"{where}: no command {name}")
+                        continue
+                    options = {text for action in known[name]._actions for text in action.option_strings}  # noqa: SLF001
+                    used = [word.partition("=")[0] for word in words[1:] if word.startswith("--")]
+                    wrong += [f"{where}: no option {option}" for option in used if option not in options]
+    return wrong
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    trouble = []
+    for name, make in PAGES.items():
+        page, text = DOCS / name, make()
+        if not check:
+            page.write_text(text, encoding="utf-8")
+        elif not page.exists() or page.read_text(encoding="utf-8") != text:
+            trouble.append(f"docs/{name} is not what the code says: run python -m tools.document")
+    trouble += wrong_commands()
+    for line in trouble:
+        print(line, file=sys.stderr)
+    return 1 if trouble else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
