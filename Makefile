@@ -1,10 +1,10 @@
-# make up | test | check | soak | bench | install | clean: the README says what each is for
+# make up | test | check | soak | install | clean: the README says what each is for
 PYTHON ?= python3
 VENV ?= .venv
 PREFIX ?= $(HOME)/.local
 BIN = $(VENV)/bin
 
-.PHONY: up test check soak bench install environment test-environment clean
+.PHONY: up test check soak install environment test-environment clean
 
 environment:
 	@$(PYTHON) tools/environment.py $(VENV) server

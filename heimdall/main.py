@@ -59,7 +59,13 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--broker", choices=BROKERS, default="auto", help="which broker to start (default: %(default)s)")
     broker = add("broker", run_broker, "Run the broker: Mosquitto where it is installed, else the embedded one.")
     broker.add_argument("--broker", choices=BROKERS, default="auto", help="which one (default: %(default)s)")
-    add("ingest", run_ingest, "Run an ingestor: takes what comes over MQTT and stores it.")
+    ingest = add("ingest", run_ingest, "Run an ingestor: takes what comes over MQTT and stores it.")
+    ingest.add_argument(
+        "--unshared",
+        action="store_true",
+        help="subscribe plainly, for a broker that keeps nothing for an absent member of a shared subscription "
+        "(the embedded one); only one ingestor may then run",
+    )
     add("api", run_api, "Run the API: REST, the gateway for HTTP agents, and the page.")
     agent = add("agent", run_agent, "Run this machine's agent, or read one log with --read FILE --once.")
     _add_agent_options(agent)
@@ -94,17 +100,14 @@ def run_up(settings: Settings, options: argparse.Namespace) -> int:
 def run_broker(settings: Settings, options: argparse.Namespace) -> int:
     from broker import launcher  # noqa: PLC0415
 
-    Home(settings.home).prepare()
-    return launcher.run(settings, options.broker, settings.host)
+    return launcher.run(settings, options.broker)
 
 
-def run_ingest(settings: Settings, _: argparse.Namespace) -> int:
-    from broker import launcher  # noqa: PLC0415
+def run_ingest(settings: Settings, options: argparse.Namespace) -> int:
     from ingestor.main import run  # noqa: PLC0415
 
     Home(settings.home).prepare()
-    # the embedded broker keeps nothing for an absent member of a shared subscription
-    return run(settings, shared=settings.broker_set or not launcher.is_embedded(Home(settings.home)))
+    return run(settings, shared=not options.unshared)
 
 
 def run_api(settings: Settings, _: argparse.Namespace) -> int:

@@ -65,23 +65,24 @@ class Up:
     def __init__(self, settings: Settings, home: Home, environment: dict[str, str], wanted_broker: str) -> None:
         self._settings, self._home = settings, home
         names = ["ingest", "api"]
+        self._options = {"broker": ["--broker", wanted_broker]}
         self._broker_name = f"broker at {settings.broker}"
         if not settings.broker_set:
             plan = launcher.choose(settings, wanted_broker)
             launcher.prepare(plan, settings, home, settings.host)
-            self._broker_name = f"broker ({plan.title}, port {settings.mqtt_port})"
+            self._broker_name = f"{plan} on port {settings.mqtt_port}"
             names.insert(0, "broker")
+            if plan.embedded:
+                self._options["ingest"] = ["--unshared"]
         if sys.platform == "linux":
             names.append("agent")
         # our own agent speaks MQTT, whatever SIEM_API_URL says
         self._environment = {name: value for name, value in environment.items() if name != "SIEM_API_URL"}
-        self._children = {name: self._child(name, wanted_broker) for name in names}
+        self._children = {name: self._child(name) for name in names}
         self._began = time.monotonic()
 
-    def _child(self, name: str, wanted_broker: str) -> Child:
-        command = [sys.executable, "-m", "heimdall", name]
-        if name == "broker":
-            command += ["--broker", wanted_broker]
+    def _child(self, name: str) -> Child:
+        command = [sys.executable, "-m", "heimdall", name, *self._options.get(name, [])]
         return Child(name, command, self._environment, self._home.logs / f"{name}.log", say)
 
     async def run(self) -> int:

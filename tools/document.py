@@ -45,8 +45,8 @@ def settings_page() -> str:
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
     """The commands of `heimdall`, by name."""
-    for action in parser()._actions:  # noqa: SLF001 -- argparse offers no other way to its subparsers
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+    for action in parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)
     raise LookupError("the command line has no commands")
 
@@ -61,7 +61,7 @@ def commands_page() -> str:
     ]
     for name, command in subcommands().items():
         lines += ["", f"## heimdall {name}", "", command.description or "", ""]
-        options = [action for action in command._actions if "--help" not in action.option_strings]  # noqa: SLF001
+        options = [action for action in command._actions if "--help" not in action.option_strings]
         for action in options:
             value = f" {action.metavar or action.dest.upper()}" if action.nargs != 0 and not action.choices else ""
             choices = f" {'|'.join(map(str, action.choices))}" if action.choices else ""
@@ -123,7 +123,7 @@ def wrong_commands() -> list[str]:
                     if name not in known:
                         wrong.append(f"{where}: no command {name}")
                         continue
-                    options = {text for action in known[name]._actions for text in action.option_strings}  # noqa: SLF001
+                    options = {text for action in known[name]._actions for text in action.option_strings}
                     used = [word.partition("=")[0] for word in words[1:] if word.startswith("--")]
                     wrong += [f"{where}: no option {option}" for option in used if option not in options]
     return wrong

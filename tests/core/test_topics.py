@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import topics
+from core.errors import Invalid
+
+HOSTS = st.from_regex(r"[A-Za-z0-9._-]{1,253}", fullmatch=True).filter(lambda name: name not in (".", ".."))
+
+
+@given(HOSTS, st.sampled_from(topics.AGENT_KINDS))
+def test_what_is_built_is_parsed_again(host: str, kind: str) -> None:
+    assert topics.parse_host_topic(topics.host_topic(host, kind)) == (host, kind)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a+b", "#", "Grüße", "a b", "x" * 254, "a\n", "a\0", None, 7])
+def test_a_name_that_cannot_be_a_host_is_refused(name: object) -> None:
+    with pytest.raises(Invalid, match="source_host"):
+        topics.check_host(name)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["", "heimdall/v1/hosts", "heimdall/v1/hosts/a", "heimdall/v1/hosts/a/events/more", "heimdall/v2/hosts/a/events",
+     "heimdall/v1/hosts//events", "heimdall/v1/hosts/../events",
+     "heimdall/v1/services/ingestor/0", "/v1/hosts/a/events"],
+)  # fmt: skip
+def test_other_topics_are_no_hosts(topic: str) -> None:
+    assert topics.parse_host_topic(topic) is None
+
+
+@given(st.text())
+def test_no_topic_breaks_the_parser(topic: str) -> None:
+    found = topics.parse_host_topic(topic)
+    assert found is None or topics.check_host(found.host)
+
+
+def test_a_service_is_told_from_its_topic() -> None:
+    assert topics.parse_service_topic(topics.service_topic("ingestor", "0")) == ("ingestor", "0")
+    assert topics.parse_service_topic("heimdall/v1/hosts/a/status") is None

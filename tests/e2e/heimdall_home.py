@@ -1,0 +1,160 @@
+"""A whole Heimdall for a test: `heimdall up` in a home of its own, on free ports, asked over HTTP and MQTT."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from core.home import Credential, Home
+
+Answer = TypeVar("Answer")
+HOST = "test-box"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Answer], seconds: float = 30, what: str = "") -> Answer:
+    """The first true answer of `condition`; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s in vain for {what or condition}; the last answer was {answer!r}")
+        time.sleep(0.05)
+
+
+class Running:
+    """`heimdall up`, as a person would start it."""
+
+    def __init__(self, home: Path, broker: str = "auto", **environment: str) -> None:
+        self.home = Home(home)
+        self.broker = broker
+        self.http_port, self.mqtt_port = free_port(), free_port()
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
+        self.environment = {
+            **inherited,
+            "HEIMDALL_HOME": str(home),
+            "HEIMDALL_HTTP_PORT": str(self.http_port),
+            "HEIMDALL_MQTT_PORT": str(self.mqtt_port),
+            "HEIMDALL_HOST": HOST,
+            **environment,
+        }
+        self.url = f"http://127.0.0.1:{self.http_port}"
+        self.output = home.parent / f"{home.name}-up.txt"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command("up", "--broker", self.broker),
+                env=self.environment, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        wait_until(self._has_started, 60, "the summary of `heimdall up`")
+
+    def _has_started(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"`heimdall up` has ended: {self.printed()}"
+        return "Ctrl-C stops it all" in self.printed()
+
+    def printed(self) -> str:
+        return self.output.read_text() if self.output.exists() else ""
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "heimdall", *words]
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Another command of the same home."""
+        return subprocess.run(
+            self.command(*words), env={**self.environment, **environment},
+            capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    @property
+    def key(self) -> str:
+        return self.home.api_key.read_text().strip()
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        answer = httpx.get(self.url + path, params=parameters, headers={"api-key": self.key}, timeout=20)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def host(self, name: str) -> Any:
+        """The host in `GET /hosts`, on whichever side; `None` when it is not there."""
+        answer = self.get("/hosts")
+        return next(
+            (host for host in answer["active_hosts"] + answer["inactive_hosts"] if host["hostname"] == name), None
+        )
+
+    def credential(self, name: str) -> Credential:
+        return self.home.credential(name)
+
+    def children(self) -> dict[str, int]:
+        """The children's process numbers, by the name of their command."""
+        assert self.process is not None
+        found = {}
+        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
+        for pid in listed.stdout.split():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            name = "broker" if "mosquitto" in words[0] else words[words.index("heimdall") + 1]
+            found[name] = int(pid)
+        return found
+
+
+def processes_of(home: Path) -> list[str]:
+    """Every process that was started for `home`: it is in its environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if f"HEIMDALL_HOME={home}\0".encode() in (entry / "environ").read_bytes():
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+@contextlib.contextmanager
+def running(broker: str = "auto", start: bool = True, **environment: str) -> Iterator[Running]:
+    """A Heimdall that is ended and whose files are removed whatever happens."""
+    folder = Path(tempfile.mkdtemp(prefix="heimdall-test-"))
+    up = Running(folder / "home", broker, **environment)
+    try:
+        if start:
+            up.start()
+        yield up
+    finally:
+        if up.process is not None and up.process.poll() is None:
+            up.process.send_signal(signal.SIGTERM)
+            try:
+                up.process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(up.process.pid, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def login_link(printed: str) -> str:
+    found = re.search(r"http://\S+/login\?token=\S+", printed)
+    assert found is not None, printed
+    return found[0]
