@@ -89,6 +89,7 @@ def _log_to_stderr() -> None:
         format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its own plugins
 
 
 def run_up(settings: Settings, options: argparse.Namespace) -> int:

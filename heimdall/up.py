@@ -29,7 +29,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def run(settings: Settings, wanted_broker: str) -> int:
+def run(settings: Settings, wanted_broker: launcher.Kind) -> int:
     """Run all until SIGINT or SIGTERM; returns 0 then. Raises for what keeps it from starting."""
     check_host(settings.host, "this machine's host name (set HEIMDALL_HOST to another):")
     home = Home(settings.home)
@@ -62,7 +62,9 @@ def run(settings: Settings, wanted_broker: str) -> int:
 class Up:
     """All children of one home, from the first start to the last goodbye."""
 
-    def __init__(self, settings: Settings, home: Home, environment: dict[str, str], wanted_broker: str) -> None:
+    def __init__(
+        self, settings: Settings, home: Home, environment: dict[str, str], wanted_broker: launcher.Kind
+    ) -> None:
         self._settings, self._home = settings, home
         names = ["ingest", "api"]
         self._options = {"broker": ["--broker", wanted_broker]}

@@ -69,11 +69,15 @@ class Ingestor:
         for number in (signal.SIGTERM, signal.SIGINT):
             # not loop.add_signal_handler, which Windows does not have
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-        work: list[Coroutine[None, None, None]] = [
-            self._writer.run(), self._events.run(), self._presence.run(),
-            self._give_signs(), self._log_counts(), self._hold_slot(),
-        ]  # fmt: skip
-        tasks = [asyncio.create_task(coroutine, name=coroutine.__name__) for coroutine in work]
+        work: dict[str, Coroutine[None, None, None]] = {
+            "writer": self._writer.run(),
+            "events": self._events.run(),
+            "presence": self._presence.run(),
+            "signs of life": self._give_signs(),
+            "counts": self._log_counts(),
+            "slot": self._hold_slot(),
+        }
+        tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
         waiting = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
         await self._leave(tasks)

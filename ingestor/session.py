@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
         self.write(mqtt5.SubscribePacket(self.next_packet_id(), list(filters)).write())
         answer = await asyncio.wait_for(self._subscribed, 10)
         for wanted, code in zip(filters, answer.reason_codes, strict=True):
-            if code >= 0x80:
+            if code.value >= 0x80:
                 raise Unavailable(f"the broker refuses the subscription to {wanted.pattern}: {code.name}")
 
     def pause(self, wanted: bool) -> None:

@@ -19,11 +19,11 @@ import mqtt5
 
 from core import topics
 from core.clock import utc_now
-from core.errors import Invalid, Unavailable
-from core.messages import CONTENT_TYPE, DeadNotice, Event, encode
+from core.errors import HeimdallError
+from core.messages import CONTENT_TYPE, DeadNotice, encode
 from ingestor.batch import Batch
 from ingestor.session import Connection
-from store import DeadLetter, Store, WriteBatch, Written
+from store import Store, WriteBatch, Written
 
 log = logging.getLogger("ingestor.write")
 
@@ -121,7 +121,7 @@ class Writer:
             try:
                 written = await loop.run_in_executor(self._thread, self._write, work)
                 break
-            except Unavailable as error:
+            except HeimdallError as error:
                 if self.trouble != str(error):
                     log.error("cannot commit, trying again: %s", error)
                 self.trouble = str(error)
@@ -139,15 +139,12 @@ class Writer:
             self._paused.clear()
 
     def _write(self, work: Work) -> Written:
-        """In the writer's thread: one transaction; the infos, which are few, after it."""
-        dead = [*work.events.dead, *work.presence.dead]
-        written = write_events(
-            self._store, WriteBatch(work.events.events, utc_now(), dead, [*work.presence.beats.values()])
-        )
+        """In the writer's thread. The infos, which are few and can be written twice, come first."""
         now = utc_now()
         for host, info in work.presence.infos.items():
             self._store.record_info(host, info, now)
-        return written
+        dead = [*work.events.dead, *work.presence.dead]
+        return self._store.write(WriteBatch(work.events.events, now, dead, [*work.presence.beats.values()]))
 
     def _count(self, work: Work, written: Written) -> None:
         counts = self.counts
@@ -159,35 +156,6 @@ class Writer:
     def close(self) -> None:
         """End the writer's thread, after the transaction that it is in."""
         self._thread.shutdown(wait=True)
-
-
-def write_events(store: Store, batch: WriteBatch) -> Written:
-    """Write `batch`; what the database itself refuses is found by halving and buried, its neighbours stored.
-
-    Raises `Unavailable` when the database is away: nothing of the last attempt is stored then.
-    """
-    try:
-        return store.write(batch)
-    except Invalid as error:
-        if not batch.events:
-            raise
-        if len(batch.events) == 1:
-            letter = dead_event(batch.events[0], f"the database refuses it: {error}")
-            return store.write(WriteBatch([], batch.received_at, [*batch.dead, letter], batch.beats))
-    half = len(batch.events) // 2
-    first = write_events(store, WriteBatch(batch.events[:half], batch.received_at, batch.dead, batch.beats))
-    second = write_events(store, WriteBatch(batch.events[half:], batch.received_at, [], []))
-    return Written(
-        first.stored + second.stored, first.duplicates + second.duplicates, first.conflicts + second.conflicts
-    )
-
-
-def dead_event(event: Event, reason: str) -> DeadLetter:
-    """The dead letter of an event that was decoded but cannot be stored."""
-    payload = encode(event)
-    return DeadLetter(
-        topics.host_topic(event.source_host, topics.EVENTS), event.source_host, reason, payload, len(payload)
-    )
 
 
 def settle(batch: Batch) -> None:

@@ -26,14 +26,14 @@ def rows(up: Running, query: str, *values: object) -> list[tuple[object, ...]]:
         return database.execute(query, values).fetchall()
 
 
-def publish(up: Running, user: str, topic: str, payload: bytes) -> None:
+def publish(up: Running, user: str, topic: str, payload: bytes, retain: bool = False) -> None:
     """Publish as a client of the broker would that knows nothing of Heimdall's agent."""
     credential = up.credential(user)
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, f"{credential.user}-test", protocol=mqtt.MQTTv5)
     client.username_pw_set(*credential)
     client.connect("127.0.0.1", up.mqtt_port)
     client.loop_start()
-    client.publish(topic, payload, qos=1).wait_for_publish(10)
+    client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
     client.disconnect()
     client.loop_stop()
 
@@ -163,6 +163,23 @@ def test_a_poison_message_goes_to_the_dead_letters_and_its_neighbours_are_stored
     )
     for word in ("severity", "timestamp", "somebody-else", "NUL", "os_type"):
         assert word in reasons
+
+
+def test_a_retained_event_is_stored_once_and_cleared_from_the_broker(up: Running) -> None:
+    topic = host_topic("retains", "events")
+    publish(up, "api", topic, json.dumps(event("retains")).encode(), retain=True)
+    wait_until(lambda: (h := up.host("retains")) and h["total_events"] == 1)
+
+    def retained() -> list[str]:
+        listed = subprocess.run(
+            ["mosquitto_sub", "-p", str(up.mqtt_port), "-V", "5", "-i", "@ops-look", "-u", "@ops",
+             "-P", up.credential("ops").password, "-t", topic, "--retained-only", "-W", "1"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return listed.stdout.splitlines()
+
+    wait_until(lambda: retained() == [])
+    assert rows(up, "SELECT count(*) FROM dead_letters WHERE source_host = 'retains'") == [(0,)]
 
 
 def test_the_same_id_with_another_body_keeps_the_first(up: Running) -> None:
