@@ -1,0 +1,226 @@
+"""The launcher: chooses the broker, writes what it needs, proves that it is closed, and becomes it."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import ipaddress
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from broker import embedded, mosquitto
+from broker.handshake import prove_closed, wait_ready
+from broker.identities import Identity, make_identities, write_identities
+from core.errors import Conflict, Invalid, Unavailable
+from core.home import Home, write_secret
+from core.lock import hold
+from core.settings import BrokerAddress, Settings
+
+__all__ = ["Kind", "Plan", "choose", "prepare", "prove_closed", "run", "wait_ready"]
+
+Kind = Literal["auto", "mosquitto", "embedded"]
+
+_INSTALL = (
+    "install it (Debian, Ubuntu: apt install mosquitto; Fedora: dnf install mosquitto; macOS: brew install mosquitto)"
+)
+_TRIAL_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which broker runs: Mosquitto with `binary` and `plugin`, or the embedded one when both are `None`."""
+
+    binary: Path | None = None
+    plugin: Path | None = None
+
+    @property
+    def embedded(self) -> bool:
+        return self.binary is None
+
+    def __str__(self) -> str:
+        return "the embedded broker (iotcore)" if self.binary is None else f"Mosquitto ({self.binary})"
+
+
+def choose(settings: Settings, wanted: Kind = "auto") -> Plan:
+    """The broker to run: Mosquitto when it and its dynamic-security plugin are here, else the embedded one.
+
+    Raises `Unavailable`, naming what to install, when what is wanted or needed is not here, and `Invalid`
+    when the embedded broker would have to listen beyond loopback.
+    """
+    binary = mosquitto.find_binary() if wanted != "embedded" and sys.platform != "win32" else None
+    plugin = mosquitto.find_plugin(binary) if binary else None
+    if binary and plugin:
+        return Plan(binary, plugin)
+    if binary is None:
+        lack = f"Mosquitto is not on this machine: {_INSTALL}"
+    else:
+        lack = f"{binary} has no {mosquitto.PLUGIN_NAMES[0]}, which Mosquitto 2.0 and newer bring: {_INSTALL}"
+    if wanted == "mosquitto":
+        raise Unavailable(f"{lack}, or choose --broker embedded")
+    if not ipaddress.ip_address(settings.bind).is_loopback:
+        raise Invalid(
+            f"HEIMDALL_BIND={settings.bind}: the embedded broker knows no rights and listens on loopback alone. "
+            + (lack if wanted == "auto" else f"To listen there, {_INSTALL.replace('it', 'Mosquitto', 1)}")
+        )
+    if not embedded.is_installed():
+        raise Unavailable(f"the embedded broker (iotcore) is not installed. Mosquitto is better: {_INSTALL}")
+    return Plan()
+
+
+def prepare(plan: Plan, settings: Settings, home: Home, host: str) -> list[Identity]:
+    """Write what the broker needs below `home`: credentials, configuration, identities, the store's folder.
+
+    `host` is this machine's name, its agent's user. What is there and still right stays, hosts that were
+    enrolled too. Not while the broker of this home runs: it would write its own identities over ours.
+
+    Raises `Invalid` for a damaged file or a bad `host`, and `Unavailable` when the home cannot be written.
+    """
+    home.prepare()
+    try:
+        identities = make_identities(home, host)
+        if plan.binary is None or plan.plugin is None:
+            logins = [identity.credential for identity in identities]
+            write_secret(_toml(home), embedded.write_configuration(_address(settings), logins))
+            return identities
+        data = home.broker / "data"
+        data.mkdir(mode=0o700, exist_ok=True)
+        write_identities(_dynsec(home), identities)
+        listen = (settings.bind, settings.mqtt_port)
+        write_secret(_configuration(home), _configure(plan.binary, plan.plugin, home, listen, data))
+    except OSError as error:
+        raise Unavailable(f"{error.filename or home.broker} cannot be written ({error.strerror})") from error
+    return identities
+
+
+def run(settings: Settings, wanted: Kind = "auto", host: str = "") -> int:
+    """Run the broker of `settings.home` in this process: the command `heimdall broker`.
+
+    1. The home's broker is locked, so that no second one opens its store, also after the process has
+       become Mosquitto.
+    2. The port must be free, and the files are written.
+    3. A trial Mosquitto on another port, with the same plugin and identities and no store, must let us in
+       and refuse strangers: Mosquitto runs on without a plugin that fails.
+    4. This process becomes Mosquitto. The embedded broker runs in it instead, and is proven after its start.
+
+    `host` is this machine's name (default: `settings.host`). Returns the embedded broker's exit code;
+    raises `Invalid`, `Unavailable` or `Conflict` before anything runs.
+    """
+    os.umask(0o077)
+    home = Home(settings.home)
+    plan = choose(settings, wanted)
+    home.prepare()
+    hold(home.broker / "lock", f"the broker of HEIMDALL_HOME {home.path}", through_exec=True)
+    check_port(settings)
+    identities = prepare(plan, settings, home, host or settings.host)
+    login = next(identity.credential for identity in identities if identity.client_id is None)
+    if plan.binary is None:
+        return embedded.run_embedded(_toml(home), _address(settings), login)
+    prove_configuration(plan, home)
+    _allow_many_connections()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return os.execv(plan.binary, ["mosquitto", "-c", str(_configuration(home))])  # noqa: S606 -- never returns
+
+
+def check_port(settings: Settings) -> None:
+    """Raise `Conflict` when the broker's port is taken, `Invalid` when it cannot be had on this machine."""
+    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # as the brokers do: a connection that has just ended keeps no port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.bind, settings.mqtt_port))
+            probe.listen(1)
+        except OSError as error:
+            where = f"HEIMDALL_MQTT_PORT={settings.mqtt_port} on HEIMDALL_BIND={settings.bind}"
+            if error.errno == errno.EADDRINUSE:
+                raise Conflict(f"{where} is in use: set HEIMDALL_MQTT_PORT to a free port") from error
+            raise Invalid(f"{where} cannot be used ({error.strerror}): set another port or address") from error
+
+
+def prove_configuration(plan: Plan, home: Home) -> None:
+    """Prove with a trial Mosquitto that what `prepare` wrote for `home` lets its services in and nobody else.
+
+    Raises `Unavailable` with what the trial said when it does not.
+    """
+    if plan.binary is None or plan.plugin is None:
+        return
+    address = BrokerAddress("mqtt", "127.0.0.1", _free_port())
+    configuration = home.broker / "trial.conf"
+    write_secret(configuration, _configure(plan.binary, plan.plugin, home, (address.host, address.port), None))
+    with tempfile.TemporaryFile(dir=home.broker) as log:
+        trial = subprocess.Popen(
+            [plan.binary, "-c", configuration],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- no thread runs yet
+        )
+        try:
+            wait_ready(address, home.credential("ops"), _TRIAL_SECONDS, lambda: trial.poll() is None)
+            prove_closed(address)
+        except Unavailable as error:
+            log.seek(0)
+            said = log.read().decode(errors="replace").strip().splitlines()[-3:]
+            raise Unavailable(f"a trial of {plan} failed: {error}. It said: {' | '.join(said)}") from error
+        finally:
+            trial.kill()
+            trial.wait()
+            configuration.unlink(missing_ok=True)
+
+
+def _configure(binary: Path, plugin: Path, home: Home, listen: tuple[str, int], data: Path | None) -> str:
+    return mosquitto.write_configuration(
+        plugin,
+        _dynsec(home),
+        listen,
+        data,
+        mqtt5_only=mosquitto.knows_option(binary, "accept_protocol_versions"),
+        as_root=hasattr(os, "geteuid") and os.geteuid() == 0,
+    )
+
+
+def _configuration(home: Home) -> Path:
+    return home.broker / "mosquitto.conf"
+
+
+def _dynsec(home: Home) -> Path:
+    return home.broker / "dynsec.json"
+
+
+def _toml(home: Home) -> Path:
+    return home.broker / "iotcore.toml"
+
+
+def _address(settings: Settings) -> BrokerAddress:
+    return BrokerAddress("mqtt", settings.bind, settings.mqtt_port)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _allow_many_connections() -> None:
+    """Each client is an open file, and 1,024 is the usual limit."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 -- not on Windows
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # macOS names a limit that it then refuses
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
