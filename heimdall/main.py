@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ BROKERS = ("auto", "mosquitto", "embedded")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     options = parser().parse_args(arguments)
+    os.umask(0o077)  # whatever is written is for its owner alone
     _log_to_stderr()
     command: Command = options.command
     try:

@@ -1,1 +1,18 @@
 """The store: tables, queries and migrations, the same for SQLite and PostgreSQL."""
+
+from store.rows import Beat, DeadLetter, EventFilter, Host, HostStatus, Key, StoredEvent, WriteBatch, Written
+from store.store import Store, open_store
+
+__all__ = [
+    "Beat",
+    "DeadLetter",
+    "EventFilter",
+    "Host",
+    "HostStatus",
+    "Key",
+    "Store",
+    "StoredEvent",
+    "WriteBatch",
+    "Written",
+    "open_store",
+]

@@ -118,9 +118,12 @@ class Running:
         found = {}
         listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
         for pid in listed.stdout.split():
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            name = "broker" if "mosquitto" in words[0] else words[words.index("heimdall") + 1]
-            found[name] = int(pid)
+            with contextlib.suppress(OSError):  # it may have ended since
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                if "mosquitto" in words[0]:
+                    found["broker"] = int(pid)
+                elif "heimdall" in words[:-1]:
+                    found[words[words.index("heimdall") + 1]] = int(pid)
         return found
 
 

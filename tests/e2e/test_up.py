@@ -117,11 +117,7 @@ def test_a_broken_setting_is_named_in_one_line(name: str, value: str) -> None:
 
 def test_secrets_are_for_the_owner_alone(up: Running) -> None:
     assert up.home.path.stat().st_mode & 0o777 == 0o700
-    wide = [
-        path
-        for path in up.home.path.rglob("*")
-        if path.is_file() and path.stat().st_mode & 0o077 and path.name != "ports"
-    ]
+    wide = [path for path in up.home.path.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
     assert wide == []
     for name in ("ingestor", "watch", "keeper", "api", "ops", "agent"):
         user, _, password = Home(up.home.path).credential_path(name).read_text().strip().partition(":")

@@ -1,0 +1,161 @@
+"""A database that is open: what SQLite and PostgreSQL share. Each has a module for what differs."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import psycopg
+import psycopg.errors
+import sqlalchemy.exc
+from sqlalchemy import Column, ColumnElement, Connection, Engine
+
+from core.errors import Invalid, Unavailable
+
+WAIT_SECONDS = 30.0  # for the right to write and for a free connection
+
+_AWAY = (
+    sqlite3.OperationalError, sqlite3.InterfaceError, sqlite3.InternalError,
+    psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError,
+)  # fmt: skip
+_UNSTORABLE = (UnicodeEncodeError, OverflowError, sqlite3.DataError, psycopg.DataError)
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+
+
+class EventRow(NamedTuple):
+    """A row of `logs` as it is written, times and id as text, in the order of its columns after `id`."""
+
+    event_id: str
+    timestamp: str
+    source_host: str
+    os_type: str
+    event_type: str
+    severity: int
+    source_ip: str
+    user: str
+    raw_message: str
+    created_at: str
+
+    @property
+    def body(self) -> tuple[Any, ...]:
+        """What tells a duplicate from a conflict (`tables.BODY_COLUMNS`)."""
+        return self[1:9]
+
+
+class Database(ABC):
+    """One open database. Its methods may be called from any thread and raise `Unavailable`.
+
+    `name` is fit for messages: never with a password.
+    """
+
+    # whether FULL OUTER JOIN is known: SQLite has it from 3.39
+    full_join = True
+
+    def __init__(self, name: str, reader: Engine, writer: Engine) -> None:
+        self.name = name
+        self.reader = reader
+        self.writer = writer
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that reads one state of the database and holds nobody up."""
+        with self.translated(), self.reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, wait_seconds: float = WAIT_SECONDS) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end, rolled back when anything is raised in it."""
+        with self.translated(), self.writer.connect() as connection:
+            connection.execution_options(wait_seconds=wait_seconds)
+            try:
+                with connection.begin():
+                    yield connection
+            except (*_AWAY, sqlalchemy.exc.DBAPIError):
+                # it may be broken, and what the driver itself raised the pool has not seen
+                connection.invalidate()
+                raise
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn a driver's error into ours.
+
+        Raises `Unavailable` when the database is away, locked or full, and `Invalid` when it cannot
+        store a value or is no database.
+        """
+        try:
+            yield
+        except sqlalchemy.exc.TimeoutError as error:
+            raise Unavailable(f"database {self.name}: all connections are in use") from error
+        except sqlalchemy.exc.DBAPIError as error:
+            ours = self._explain(error.orig)
+            if ours is None:
+                raise
+            raise ours from error
+        except (sqlite3.Error, psycopg.Error, UnicodeEncodeError, OverflowError) as error:
+            ours = self._explain(error)
+            if ours is None:
+                raise
+            raise ours from error
+
+    def _explain(self, error: BaseException | None) -> Invalid | Unavailable | None:
+        if isinstance(error, _UNSTORABLE):
+            return Invalid(f"database {self.name} cannot store a value: {type(error).__name__}: {error}")
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            return Invalid(f"database {self.name} is damaged or no SQLite database: {error}")
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            return Invalid(f"database {self.name} refuses its user: {error}; make the user the database's owner")
+        if isinstance(error, _AWAY):
+            return Unavailable(f"database {self.name} is unavailable: {str(error).strip() or type(error).__name__}")
+        return None
+
+    @abstractmethod
+    def lock_schema(self, connection: Connection) -> None:
+        """Wait until no other process changes the schema, and keep others waiting until the commit."""
+
+    @abstractmethod
+    def lock_leases(self, connection: Connection) -> None:
+        """Wait until no other process takes a lease, and keep others waiting until the commit."""
+
+    @abstractmethod
+    def prepare_days(self, days: set[date], today: date) -> None:
+        """Make what must exist before rows with version 7 ids of `days` (UTC) can be written."""
+
+    @abstractmethod
+    def insert_events(self, connection: Connection, rows: Sequence[EventRow]) -> set[str] | None:
+        """Insert the rows whose id is new, of several with one id the first.
+
+        Returns the ids stored, or `None` when every row was.
+        """
+
+    @abstractmethod
+    def upsert(self, connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Upsert `rows`, one a host and sorted by it, into `heartbeats` or `activity` (see `upserts`)."""
+
+    @abstractmethod
+    def newest_id(self, connection: Connection) -> int:
+        """An id that no row of `logs` exceeds, without counting them; 0 when there is none."""
+
+    @abstractmethod
+    def moment(self, moment: datetime) -> Any:
+        """`moment` as the hot write hands it to the driver."""
+
+    @abstractmethod
+    def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
+        """A time column of `logs` as what can be compared with a moment."""
+
+    @abstractmethod
+    def possible_ids(self, ids: list[str]) -> list[str]:
+        """Those of `ids` that `logs` can hold."""
+
+    @abstractmethod
+    def after_write(self, now: datetime) -> None:
+        """Do what a commit makes necessary."""
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.reader.dispose()
+        self.writer.dispose()

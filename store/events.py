@@ -1,0 +1,178 @@
+"""The hot write: events, dead letters and signs of life of a batch, in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from core.clock import rfc3339
+from core.errors import Invalid
+from core.ids import stable_id, uuid7_ms
+from core.messages import Event
+from core.topics import EVENTS, HOSTS
+from store import hosts
+from store.database import Database, EventRow
+from store.partitions import day_of
+from store.rows import DeadLetter, WriteBatch, Written
+from store.tables import BODY_COLUMNS, dead_letters, logs
+
+PAYLOAD_BYTES = 65_536  # of a dead letter that are kept
+
+_IDS_PER_QUERY = 1_000
+_MS_PER_DAY = 86_400_000
+
+
+def write_batch(database: Database, batch: WriteBatch, keep_days: int) -> Written:
+    """Store `batch`, whole or not at all.
+
+    1. Ids that lie outside the days kept are replaced, and the days' partitions made.
+    2. In one transaction: events, what conflicts to the dead letters, signs of life, activity, dead letters.
+
+    An event that the database cannot store (a lone surrogate, a NUL) becomes a dead letter, its neighbours
+    are stored. Raises `Unavailable`; nothing is stored then.
+    """
+    try:
+        return _write(database, batch, keep_days)
+    except Invalid:
+        events, dead = _split_storable(batch.events)
+        if not dead:
+            raise
+    storable = WriteBatch(events, batch.received_at, [*batch.dead, *dead], batch.beats)
+    return _write(database, storable, keep_days)
+
+
+def _write(database: Database, batch: WriteBatch, keep_days: int) -> Written:
+    rows, days = make_rows(batch.events, batch.received_at, keep_days)
+    if rows:
+        database.prepare_days(days, _as_utc(batch.received_at).date())
+    with database.writing() as connection:
+        refused: list[EventRow] = []
+        conflicts: list[EventRow] = []
+        stored: Sequence[EventRow] = rows
+        if rows:
+            inserted = database.insert_events(connection, rows)
+            if inserted is not None:
+                stored, refused = _split_stored(rows, inserted)
+                conflicts = _find_conflicts(connection, stored, refused)
+            hosts.count_events(database, connection, stored)
+        hosts.note_signs_of_life(database, connection, batch)
+        letters = [*batch.dead, *(_conflict_letter(row) for row in conflicts)]
+        if letters:
+            insert_dead_letters(connection, letters, batch.received_at)
+    database.after_write(batch.received_at)
+    return Written(len(stored), len(refused) - len(conflicts), len(conflicts))
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def late_id(event_id: Any) -> str:
+    """The id under which an event is stored whose version 7 id lies outside the days kept."""
+    return str(stable_id("late", str(event_id)))
+
+
+def make_rows(events: Iterable[Event], received_at: datetime, keep_days: int) -> tuple[list[EventRow], set[date]]:
+    """`events` as rows, and the days (UTC) that their version 7 ids lie in.
+
+    A row of a future day in PostgreSQL's default partition would keep that day's partition from being made,
+    so a version 7 id outside [today − keep_days, today + 1 day] is replaced by a version 5 id made of it.
+    """
+    today = _as_utc(received_at).replace(hour=0, minute=0, second=0, microsecond=0)
+    low = int((today - timedelta(days=keep_days)).timestamp()) * 1000
+    high = int((today + timedelta(days=2)).timestamp()) * 1000
+    stored_at = rfc3339(received_at)
+    rows: list[EventRow] = []
+    day_numbers: set[int] = set()
+    for event in events:
+        event_id = event.event_id
+        ms = uuid7_ms(event_id)
+        if ms is None:
+            key = str(event_id)
+        elif low <= ms < high:
+            key = str(event_id)
+            day_numbers.add(ms // _MS_PER_DAY)
+        else:
+            key = late_id(event_id)
+        rows.append(
+            EventRow(
+                key, rfc3339(event.timestamp), event.source_host, event.os_type, event.event_type, event.severity,
+                event.source_ip, event.user, event.raw_message, stored_at,
+            )
+        )  # fmt: skip
+    return rows, {day_of(number * _MS_PER_DAY) for number in day_numbers}
+
+
+def _split_stored(rows: Sequence[EventRow], inserted: set[str]) -> tuple[list[EventRow], list[EventRow]]:
+    """Which rows were stored (of one id the first), and which were not."""
+    waiting = set(inserted)
+    stored: list[EventRow] = []
+    refused: list[EventRow] = []
+    for row in rows:
+        if row.event_id in waiting:
+            waiting.discard(row.event_id)
+            stored.append(row)
+        else:
+            refused.append(row)
+    return stored, refused
+
+
+def _find_conflicts(connection: Connection, stored: Sequence[EventRow], refused: Sequence[EventRow]) -> list[EventRow]:
+    """Those of `refused` whose id is taken by another body; the others are duplicates."""
+    bodies = {row.event_id: {row.body} for row in stored}
+    ids = list({row.event_id for row in refused} - bodies.keys())
+    columns = [logs.c.event_id, *(logs.c[name] for name in BODY_COLUMNS)]
+    for start in range(0, len(ids), _IDS_PER_QUERY):
+        query = select(*columns).where(logs.c.event_id.in_(ids[start : start + _IDS_PER_QUERY]))
+        for event_id, *body in connection.execute(query):
+            # rows of an old database may share an id: each of them counts
+            bodies.setdefault(event_id, set()).add(tuple(body))
+    return [row for row in refused if row.body not in bodies.get(row.event_id, ())]
+
+
+def _conflict_letter(row: EventRow) -> DeadLetter:
+    payload = json.dumps(row._asdict(), ensure_ascii=False).encode()
+    reason = f"conflict: event_id {row.event_id} is stored with another body, which stays"
+    return DeadLetter(f"{HOSTS}/{row.source_host}/{EVENTS}", row.source_host, reason, payload, len(payload))
+
+
+def insert_dead_letters(connection: Connection, letters: Iterable[DeadLetter], received_at: datetime) -> None:
+    """Keep `letters`, each with the first 64 KiB of its payload."""
+    connection.execute(
+        insert(dead_letters),
+        [
+            {
+                "received_at": received_at,
+                "topic": _storable(letter.topic),
+                "source_host": None if letter.source_host is None else _storable(letter.source_host),
+                "reason": _storable(letter.reason),
+                "size": letter.size,
+                "payload": letter.payload[:PAYLOAD_BYTES],
+            }
+            for letter in letters
+        ],
+    )
+
+
+def _storable(text: str) -> str:
+    """`text` with marks in place of what a database refuses, for a dead letter must always find its place."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _split_storable(events: Iterable[Event]) -> tuple[list[Event], list[DeadLetter]]:
+    good: list[Event] = []
+    dead: list[DeadLetter] = []
+    for event in events:
+        texts = (event.source_host, event.os_type, event.event_type, event.source_ip, event.user, event.raw_message)
+        if all(_storable(text) == text for text in texts) and 1 <= event.severity <= 5:
+            good.append(event)
+            continue
+        payload = repr(event).encode("utf-8", "backslashreplace")
+        topic = f"{HOSTS}/{event.source_host}/{EVENTS}"
+        reason = "not storable: a text holds NUL or no Unicode, or severity is outside 1 to 5"
+        dead.append(DeadLetter(topic, event.source_host, reason, payload, len(payload)))
+    return good, dead

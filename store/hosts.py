@@ -1,0 +1,156 @@
+"""Hosts: their signs of life, what they did, and which of them are alive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, FromClause, Select, exists, func, literal, select, union_all
+
+from core.clock import utc_now
+from core.errors import Invalid
+from store.database import Database, EventRow
+from store.rows import Beat, Host, HostStatus, WriteBatch
+from store.tables import activity, heartbeats, host_info
+from store.upserts import upsert_row
+
+
+def note_signs_of_life(database: Database, connection: Connection, batch: WriteBatch) -> None:
+    """The batch's heartbeats, and its events as what they are too: a sign of life at `received_at`.
+
+    What is older than what is stored changes nothing.
+    """
+    now = batch.received_at
+    heard: dict[str, tuple[str, datetime]] = {event.source_host: (event.os_type, now) for event in batch.events}
+    for beat in batch.beats:
+        known = heard.get(beat.source_host)
+        if known is None or beat.at >= known[1]:
+            heard[beat.source_host] = (beat.os_type, beat.at)
+    if not heard:
+        return
+    updated_at = database.moment(now)
+    rows = []
+    # in the order of the names: two ingestors that lock the same rows must not wait for each other
+    for host in sorted(heard):
+        os_type, at = heard[host]
+        rows.append((host, os_type, updated_at if at is now else database.moment(at), updated_at))
+    database.upsert(connection, "heartbeats", rows)
+
+
+def count_events(database: Database, connection: Connection, rows: Sequence[EventRow]) -> None:
+    """Add newly stored `rows` to their hosts' activity."""
+    counted: dict[str, list[Any]] = {}
+    for row in rows:
+        entry = counted.get(row.source_host)
+        if entry is None:
+            counted[row.source_host] = entry = [row.os_type, 0, row.timestamp, row.created_at, 0, 0, 0, 0, 0]
+        entry[1] += 1
+        if row.timestamp > entry[2]:  # noqa: PLR1730 -- max() doubles the time of this loop
+            entry[2] = row.timestamp
+        entry[3 + row.severity] += 1
+    if counted:
+        database.upsert(connection, "activity", [(host, *counted[host]) for host in sorted(counted)])
+
+
+def record_beats(database: Database, beats: Iterable[Beat]) -> None:
+    """Record signs of life in a transaction of their own."""
+    batch = WriteBatch([], utc_now(), beats=list(beats))
+    with database.writing() as connection:
+        note_signs_of_life(database, connection, batch)
+
+
+def record_info(database: Database, host: str, info_json: str, at: datetime) -> None:
+    """Keep what `host` says of itself, instead of what it said before. Raises `Invalid` when it is no JSON."""
+    try:
+        json.loads(info_json)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"info of {host!r:.80} is not JSON: {error}") from error
+    values = {"source_host": host, "info": info_json, "updated_at": at}
+    with database.writing() as connection:
+        connection.execute(upsert_row(connection, host_info, values))
+
+
+def _joined(full_join: bool) -> FromClause:
+    """heartbeats FULL OUTER JOIN activity, one row a host; as a UNION ALL where SQLite is older than 3.39."""
+    beat, done = heartbeats.c, activity.c
+    columns = (
+        func.coalesce(beat.source_host, done.source_host).label("hostname"),
+        # a heartbeat takes precedence
+        func.coalesce(beat.os_type, done.os_type).label("os_type"),
+        func.coalesce(beat.last_seen, done.newest_stored_at, type_=beat.last_seen.type).label("last_seen"),
+        func.coalesce(done.events, 0).label("total_events"),
+    )
+    same = beat.source_host == done.source_host
+    if full_join:
+        return select(*columns).select_from(heartbeats.join(activity, same, full=True)).subquery("known")
+    silent = select(done.source_host, done.os_type, done.newest_stored_at.label("last_seen"), done.events).where(
+        ~exists(select(literal(1)).where(same).correlate(activity))
+    )
+    return union_all(select(*columns).select_from(heartbeats.outerjoin(activity, same)), silent).subquery("known")
+
+
+def _hosts(database: Database) -> Select[Any]:
+    known = _joined(database.full_join)
+    return select(*known.c, host_info.c.info).select_from(
+        known.outerjoin(host_info, host_info.c.source_host == known.c.hostname)
+    )
+
+
+def _host(row: Sequence[Any]) -> Host:
+    hostname, os_type, last_seen, total_events, info = row
+    return Host(hostname, os_type, last_seen, total_events, _tags(info))
+
+
+def _tags(info: str | None) -> list[str]:
+    if info is None or '"tags"' not in info:
+        return []
+    told = json.loads(info)
+    tags = told.get("tags") if isinstance(told, dict) else None
+    return tags if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else []
+
+
+def read_status(database: Database, threshold_minutes: float, now: datetime) -> HostStatus:
+    """Every host, on its side of the threshold: active when last seen at or after `now` − threshold.
+
+    A heartbeat takes precedence; a host known from events alone is judged by when its newest was stored.
+    """
+    try:
+        since = now - timedelta(minutes=threshold_minutes)
+    except OverflowError:
+        since = datetime.min.replace(tzinfo=now.tzinfo)
+    status = HostStatus([], [])
+    with database.reading() as connection:
+        for row in connection.execute(_hosts(database).order_by("hostname")):
+            host = _host(row)
+            active = host.last_seen is not None and host.last_seen >= since
+            (status.active if active else status.inactive).append(host)
+    return status
+
+
+def read_host(database: Database, name: str) -> Host | None:
+    """The host `name`, or `None` when nothing was ever heard of it."""
+    beat, done = heartbeats.c, activity.c
+    asked = select(literal(name).label("name")).subquery("asked")
+    query = select(
+        func.coalesce(beat.source_host, done.source_host),
+        func.coalesce(beat.os_type, done.os_type),
+        func.coalesce(beat.last_seen, done.newest_stored_at, type_=beat.last_seen.type),
+        func.coalesce(done.events, 0),
+        host_info.c.info,
+    ).select_from(
+        asked.outerjoin(heartbeats, beat.source_host == name)
+        .outerjoin(activity, done.source_host == name)
+        .outerjoin(host_info, host_info.c.source_host == name)
+    )
+    with database.reading() as connection:
+        row = connection.execute(query).one()
+    return None if row[0] is None else _host(row)
+
+
+def read_info(database: Database, name: str) -> str | None:
+    """What the host `name` said of itself, as JSON, or `None`."""
+    with database.reading() as connection:
+        found: str | None = connection.execute(select(host_info.c.info).where(host_info.c.source_host == name)).scalar()
+    return found

@@ -1,0 +1,57 @@
+"""The schema's versions, forwards only (Alembic). Each is one module in `versions`; it is never edited later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect
+
+from core.errors import Invalid
+from store.database import Database
+
+# the newest module in `versions`; a test compares the two
+HEAD = "0001"
+# a name of our own: a database of somebody's may hold Alembic's `alembic_version` already
+VERSION_TABLE = "schema_version"
+
+# another process may be taking over a large old database: some 5 s for a million rows
+_WAIT_SECONDS = 600.0
+
+
+def upgrade_schema(database: Database) -> None:
+    """Bring `database` to the schema of this code, under a lock, in one transaction.
+
+    Raises `Invalid` when it is of a newer Heimdall or its tables are somebody else's.
+    """
+    # most starts end here, without the import of alembic
+    with database.reading() as connection:
+        if _read_version(connection) == HEAD:
+            return
+    with database.writing(wait_seconds=_WAIT_SECONDS) as connection:
+        database.lock_schema(connection)
+        # another process may have done it while this one waited
+        version = _read_version(connection)
+        if version != HEAD:
+            _run(connection, version, database.name)
+
+
+def _read_version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()  # noqa: S608 -- our name
+    return None if version is None else str(version)
+
+
+def _run(connection: Connection, version: str | None, name: str) -> None:
+    from alembic import command  # noqa: PLC0415 -- slow, and needed when the schema changes alone
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    folder = Path(__file__).parent
+    known = {script.revision for script in ScriptDirectory(folder).walk_revisions()}
+    if version is not None and version not in known:
+        raise Invalid(f"database {name} has schema {version}, newer than this Heimdall's {HEAD}: upgrade Heimdall")
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, HEAD)

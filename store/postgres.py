@@ -1,0 +1,138 @@
+# ruff: noqa: S608 -- the statements are made of our own names
+"""PostgreSQL: how it is opened and how it writes. Its partitions are in `partitions`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import Column, ColumnElement, Connection, create_engine
+
+from core.errors import Invalid
+from store import upserts
+from store.database import WAIT_SECONDS, Database, EventRow
+from store.partitions import Partitions
+
+SCHEME = "postgresql://"
+
+# keys of the advisory locks, made of "heimdall" and a number; each is held until its transaction ends
+SCHEMA_LOCK = 0x6865696D_64616C01
+LEASES_LOCK = 0x6865696D_64616C02
+
+_STAGE = (
+    "CREATE TEMPORARY TABLE IF NOT EXISTS heimdall_staging (place integer GENERATED ALWAYS AS IDENTITY,"
+    " event_id uuid, timestamp timestamptz, source_host text, os_type text, event_type text, severity smallint,"
+    ' source_ip text, "user" text, raw_message text, created_at timestamptz) ON COMMIT DELETE ROWS'
+)
+_COLUMNS = 'event_id, timestamp, source_host, os_type, event_type, severity, source_ip, "user", raw_message, created_at'
+# in the order of the ids, so that two ingestors that store the same events do not lock each other out
+_INSERT = (
+    f"INSERT INTO logs ({_COLUMNS}) SELECT {_COLUMNS} FROM heimdall_staging ORDER BY event_id, place"
+    " ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+)
+_ARRAYS = {
+    "heartbeats": ("text", "text", "timestamptz", "timestamptz"),
+    "activity": ("text", "text", "bigint", "timestamptz", "timestamptz", *("bigint",) * 5),
+}
+
+
+class PostgreSQL(Database):
+    """A PostgreSQL database, 13 or newer, in UTF-8. `url` is libpq's, with any option that libpq knows."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            given = conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            # the URL may hold a password, so neither it nor libpq's message is shown
+            raise Invalid("HEIMDALL_DATABASE_URL: use postgresql://USER@HOST/NAME, options as libpq has them") from None
+        # a server that hangs or a cut cable must not hold the writer for the kernel's two hours
+        defaults = "connect_timeout=10 keepalives_idle=30 tcp_user_timeout=20000 application_name=heimdall"
+        conninfo = make_conninfo(defaults, **given)
+        name = f"{given.get('dbname', '')} on {given.get('host', 'the local socket')}"
+
+        def connect() -> psycopg.Connection[Any]:
+            connection = psycopg.connect(conninfo)
+            connection.execute("SET TIME ZONE 'UTC'")
+            connection.commit()
+            return connection
+
+        engine = create_engine(
+            "postgresql+psycopg://", creator=connect, pool_pre_ping=True, pool_size=8, max_overflow=32,
+            pool_timeout=WAIT_SECONDS, hide_parameters=True,
+        )  # fmt: skip
+        super().__init__(name, engine, engine)
+        self._partitions = Partitions(self)
+        with self.reading() as connection:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise Invalid(f"database {name} has the encoding {encoding}: make one with ENCODING 'UTF8'")
+
+    def lock_schema(self, connection: Connection) -> None:
+        """See `Database.lock_schema`."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
+
+    def lock_leases(self, connection: Connection) -> None:
+        """See `Database.lock_leases`."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (LEASES_LOCK,))
+
+    def prepare_days(self, days: set[date], today: date) -> None:
+        """Make the partitions of `days`, of today and of the two days after it, where they are absent."""
+        self._partitions.make(days | {today + timedelta(days=ahead) for ahead in range(3)})
+
+    def insert_events(self, connection: Connection, rows: Sequence[EventRow]) -> set[str] | None:
+        """See `Database.insert_events`: COPY into a staging table, and from there what is new."""
+        with _as_psycopg(connection.connection.driver_connection).cursor() as cursor:
+            cursor.execute(_STAGE)
+            with cursor.copy(f"COPY heimdall_staging ({_COLUMNS}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+            cursor.execute(_INSERT)
+            # in a second call of the same transaction the first rows must not come again
+            stored = None if cursor.rowcount == len(rows) else {str(row[0]) for row in cursor.fetchall()}
+            cursor.execute("DELETE FROM heimdall_staging")
+            return stored
+
+    def upsert(self, connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """See `Database.upsert`."""
+        arrays = ", ".join(f"%s::{kind}[]" for kind in _ARRAYS[table])
+        statement = f"{upserts.INTO[table]} SELECT * FROM unnest({arrays}){upserts.ON_CONFLICT[table]}"
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        _as_psycopg(connection.connection.driver_connection).execute(statement, columns)
+
+    def newest_id(self, connection: Connection) -> int:
+        """See `Database.newest_id`: the sequence knows it, while max(id) asks every partition."""
+        return int(connection.exec_driver_sql("SELECT last_value FROM logs_id_seq").scalar_one())
+
+    def moment(self, moment: datetime) -> datetime:
+        """See `Database.moment`."""
+        return moment
+
+    def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
+        """See `Database.comparable_time`."""
+        return column
+
+    def possible_ids(self, ids: list[str]) -> list[str]:
+        """See `Database.possible_ids`: UUIDs alone."""
+        return [text for text in ids if _is_uuid(text)]
+
+    def after_write(self, now: datetime) -> None:
+        """Nothing to do: the server looks after itself."""
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_psycopg(connection: Any) -> psycopg.Connection[Any]:
+    """The driver's own connection, for COPY."""
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError(f"{type(connection).__name__} is not a connection of psycopg")
+    return connection

@@ -1,0 +1,115 @@
+"""What goes into the store and what comes out of it. Every time is UTC; every text is as it was sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from core.messages import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life of a host: `at` is the server's clock when the message came in."""
+
+    source_host: str
+    os_type: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What was refused, and why. `size` is in bytes, of the whole; of `payload` 64 KiB are kept."""
+
+    topic: str
+    source_host: str | None
+    reason: str
+    payload: bytes
+    size: int
+
+
+@dataclass(slots=True)
+class WriteBatch:
+    """What one transaction of the ingestor stores. `received_at` is the server's clock."""
+
+    events: list[Event]
+    received_at: datetime
+    dead: list[DeadLetter] = field(default_factory=list)
+    beats: list[Beat] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch's events: each is counted once. Conflicts lie in `dead_letters`."""
+
+    stored: int
+    duplicates: int
+    conflicts: int
+
+
+@dataclass(slots=True)
+class Host:
+    """One host. `last_seen` is `None` when an old database holds no readable time for it."""
+
+    hostname: str
+    os_type: str
+    last_seen: datetime | None
+    total_events: int
+    tags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """Hosts on either side of a threshold, each list sorted by name."""
+
+    active: list[Host]
+    inactive: list[Host]
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are asked for; `None` asks for all.
+
+    `since` (at or after) and `until` (before) are about when an event was stored, `happened_since` and
+    `happened_until` about its timestamp. `q` is a part of the message or the user, in either case of letters.
+    """
+
+    source_host: str | None = None
+    event_type: str | None = None
+    os_type: str | None = None
+    source_ip: str | None = None
+    severity_gte: int | None = None
+    q: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    happened_since: datetime | None = None
+    happened_until: datetime | None = None
+
+
+@dataclass(slots=True)
+class StoredEvent:
+    """A row of `logs`. Times are RFC 3339 in UTC; what cannot be read as a time is as it was stored.
+
+    What a row of an old database lacks is "" (`severity`: `None`).
+    """
+
+    id: int
+    event_id: str
+    timestamp: str
+    source_host: str
+    os_type: str
+    event_type: str
+    severity: int | None
+    source_ip: str
+    user: str
+    raw_message: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Who holds an API key or a session, and what it may do. `host` binds an agent's key to its host."""
+
+    name: str
+    scopes: frozenset[str]
+    host: str | None = None

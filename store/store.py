@@ -1,0 +1,140 @@
+"""The store: what the ingestor, the API and the command line ask of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from core.errors import Invalid
+from store import hosts, keys, leases, postgres, queries, sqlite
+from store.database import Database
+from store.events import write_batch
+from store.migrations import upgrade_schema
+from store.rows import Beat, EventFilter, Host, HostStatus, Key, StoredEvent, WriteBatch, Written
+
+
+def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> Store:
+    """Open the database at `url` (as in HEIMDALL_DATABASE_URL), making or upgrading its tables.
+
+    Events whose version 7 ids are older than `keep_days` days are stored under other ids. One process of
+    all, the ingestor, is the `checkpointer` of a SQLite database.
+
+    Raises `Invalid` when it is no database of ours or of a newer Heimdall, `Unavailable` when it is away.
+    """
+    database = _open(url, checkpointer)
+    try:
+        upgrade_schema(database)
+        if isinstance(database, sqlite.SQLite):
+            database.learn_indexes()
+    except BaseException:
+        database.close()
+        raise
+    return Store(database, keep_days)
+
+
+def _open(url: str, checkpointer: bool) -> Database:
+    if url.startswith(sqlite.SCHEME):
+        return sqlite.SQLite(url, checkpointer=checkpointer)
+    if url.startswith((postgres.SCHEME, "postgres://")):
+        return postgres.PostgreSQL(url)
+    # a password may be in it, so the value is not shown
+    raise Invalid("HEIMDALL_DATABASE_URL: use sqlite:///PATH or postgresql://USER@HOST/NAME")
+
+
+class Store:
+    """An open database. Threads may share it; every method raises `Unavailable` when the database is away.
+
+    After that it is used again as before: it connects anew by itself. Times are given with their offset.
+    """
+
+    def __init__(self, database: Database, keep_days: int) -> None:
+        self.database = database
+        self._keep_days = keep_days
+        self._keys = keys.KeyFinder(database)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.database.close()
+
+    def ping(self) -> None:
+        """Ask the database for nothing. Raises `Unavailable` when it does not answer."""
+        with self.database.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
+    def write(self, batch: WriteBatch) -> Written:
+        """Store a batch in one transaction (see `events.write_batch`)."""
+        return write_batch(self.database, batch, self._keep_days)
+
+    def record_heartbeat(self, host: str, os_type: str, at: datetime) -> None:
+        """Record that `host` was heard at `at`. `last_seen` never goes back."""
+        hosts.record_beats(self.database, [Beat(host, os_type, at)])
+
+    def record_heartbeats(self, beats: Iterable[Beat]) -> None:
+        """Record many signs of life in one transaction."""
+        hosts.record_beats(self.database, beats)
+
+    def record_info(self, host: str, info_json: str, at: datetime) -> None:
+        """Keep what `host` says of itself, as JSON. Raises `Invalid` when it is none."""
+        hosts.record_info(self.database, host, info_json, at)
+
+    def get_host_status(self, threshold_minutes: float, now: datetime) -> HostStatus:
+        """Every host, on either side of the threshold (see `hosts.read_status`)."""
+        return hosts.read_status(self.database, threshold_minutes, now)
+
+    def get_host(self, name: str) -> Host | None:
+        """One host, or `None` when nothing was ever heard of it."""
+        return hosts.read_host(self.database, name)
+
+    def get_info(self, name: str) -> str | None:
+        """What a host said of itself, as JSON, or `None`."""
+        return hosts.read_info(self.database, name)
+
+    def events(self, wanted: EventFilter, limit: int, before: int | None = None) -> list[StoredEvent]:
+        """A page of events, last stored first (see `queries.read_events`)."""
+        return queries.read_events(self.database, wanted, limit, before)
+
+    def get_event(self, event_id: str) -> StoredEvent | None:
+        """The event with this `event_id`, or `None`."""
+        return queries.read_event(self.database, event_id)
+
+    def add_key(
+        self, hash: str, name: str, scopes: Iterable[str], host: str | None = None, expires_at: datetime | None = None
+    ) -> None:
+        """Add an API key by its hash; the same again changes it to what is given."""
+        keys.add_key(self.database, hash, name, scopes, host, expires_at)
+
+    def find_key(self, hash: str, now: datetime) -> Key | None:
+        """The API key with this hash, unless it has expired by `now`."""
+        return self._keys.find(hash, now)
+
+    def add_login_link(self, hash: str, name: str, expires_at: datetime) -> None:
+        """Add a link that lets `name` in once."""
+        keys.add_login_link(self.database, hash, name, expires_at)
+
+    def use_login_link(self, hash: str, now: datetime) -> str | None:
+        """Use up a link: the name that it lets in, or `None`. Of several at once one gets the name."""
+        return keys.use_login_link(self.database, hash, now)
+
+    def add_session(self, hash: str, name: str, scopes: Iterable[str], expires_at: datetime) -> None:
+        """Add a session by its hash."""
+        keys.add_session(self.database, hash, name, scopes, expires_at)
+
+    def find_session(self, hash: str, now: datetime) -> Key | None:
+        """Whose session this is, unless it has ended or expired by `now`."""
+        return keys.find_session(self.database, hash, now)
+
+    def end_session(self, hash: str) -> None:
+        """End a session."""
+        keys.end_session(self.database, hash)
+
+    def take_lease(self, name: str, holder: str, now: datetime, seconds: float, dead: Callable[[str], bool]) -> int:
+        """Take the smallest slot that can be had, from 1 (see `leases.take_lease`)."""
+        return leases.take_lease(self.database, name, holder, now, seconds, dead)
+
+    def renew_lease(self, name: str, slot: int, holder: str, now: datetime, seconds: float) -> bool:
+        """Hold a slot for `seconds` from `now`; False when it is no longer `holder`'s."""
+        return leases.renew_lease(self.database, name, slot, holder, now, seconds)
+
+    def release_lease(self, name: str, slot: int, holder: str) -> None:
+        """Let a slot go."""
+        leases.release_lease(self.database, name, slot, holder)
