@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
@@ -21,6 +22,7 @@ from heimdall import ports
 from heimdall.supervisor import Child
 
 READY_SECONDS = 60.0
+AGENT_WAITS_SECONDS = 15.0
 # who ends first: the agent says goodbye while its broker is still there
 STOP_ORDER = ("agent", "api", "ingest", "broker")
 
@@ -83,6 +85,7 @@ class Up:
         self._children = {name: self._child(name) for name in names}
         self._began = time.monotonic()
         self._interrupted = 0.0
+        self._ready = asyncio.Event()
 
     def _child(self, name: str) -> Child:
         command = [sys.executable, "-m", "heimdall", name, *self._options.get(name, [])]
@@ -93,7 +96,7 @@ class Up:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])):
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._interrupt, stop))
-        tasks = [asyncio.create_task(child.run(), name=name) for name, child in self._children.items()]
+        tasks = [asyncio.create_task(self._run_child(name), name=name) for name in self._children]
         announcing = asyncio.create_task(self._announce(), name="announce")
         waiting = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -111,6 +114,13 @@ class Up:
                 raise result
         say("stopped: nothing of it runs any more")
         return 0
+
+    async def _run_child(self, name: str) -> None:
+        if name == "agent":
+            # its first heartbeat shall find an ingestor; but it must not wait for one that never comes
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), AGENT_WAITS_SECONDS)
+        await self._children[name].run()
 
     def _interrupt(self, stop: asyncio.Event) -> None:
         """The first signal stops in order; another one, a second later or more, kills what is left."""
@@ -133,6 +143,7 @@ class Up:
         if trouble:
             say(f"not ready after {READY_SECONDS:.0f} s, still trying: {trouble}; the logs are in {self._home.logs}")
             return
+        self._ready.set()
         page = await self._login_link()
         address, key, home = self._settings.api_address, self._home.api_key, self._home
         others = " · ".join(

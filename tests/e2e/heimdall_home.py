@@ -102,6 +102,13 @@ class Running:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def answers(self) -> bool:
+        """Whether the API's process is there."""
+        try:
+            return httpx.get(f"{self.url}/livez").status_code == 200
+        except httpx.TransportError:
+            return False
+
     def host(self, name: str) -> Any:
         """The host in `GET /hosts`, on whichever side; `None` when it is not there."""
         answer = self.get("/hosts")
