@@ -57,38 +57,38 @@ def run(step, command):
         fail("%s failed: the lines above say why. Run make again when it is mended" % step)
 
 
+def is_current(stamp, wanted):
+    """Whether the stamp says that all of `wanted` was installed."""
+    if not os.path.exists(stamp):
+        return False
+    with open(stamp) as file:
+        return file.read() == wanted
+
+
 def main():
     if sys.version_info < OLDEST:
         leave_to_a_newer_python()
     folder, extras = sys.argv[1], sys.argv[2:]
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    stamp = os.path.join(folder, "heimdall-" + "-".join(extras))
+    # one more extra is installed into what is there: each set of them has a stamp of its own
+    stamps = [os.path.join(folder, "has-" + "-".join(extras[: n + 1])) for n in range(len(extras))]
     with open(os.path.join(root, "pyproject.toml")) as file:
         wanted = "%s\n%s\n%s" % (sys.version, root, file.read())
-    if os.path.exists(stamp):
-        with open(stamp) as file:
-            if file.read() == wanted:
-                return
+    if is_current(stamps[-1], wanted):
+        return
     check_modules()
-    scripts = "Scripts" if os.name == "nt" else "bin"
-    python = os.path.join(folder, scripts, "python")
-    sys.stdout.write("making the environment %s (Python %d.%d)\n" % ((folder,) + tuple(sys.version_info[:2])))
-    run("an empty environment", [sys.executable, "-m", "venv", "--clear", folder])
+    python = os.path.join(folder, "Scripts" if os.name == "nt" else "bin", "python")
+    if not any(is_current(stamp, wanted) for stamp in stamps):
+        sys.stdout.write("making the environment %s (Python %d.%d)\n" % ((folder,) + tuple(sys.version_info[:2])))
+        run("an empty environment", [sys.executable, "-m", "venv", "--clear", folder])
     run(
         "Heimdall and what it needs, from PyPI (a minute)",
-        [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "-q",
-            "-e",
-            "%s[%s]" % (root, ",".join(extras)),
-        ],
+        [python, "-m", "pip", "install", "--disable-pip-version-check", "-q", "-e"]
+        + ["%s[%s]" % (root, ",".join(extras))],
     )
-    with open(stamp, "w") as file:
-        file.write(wanted)
+    for stamp in stamps:
+        with open(stamp, "w") as file:
+            file.write(wanted)
 
 
 if __name__ == "__main__":
