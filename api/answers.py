@@ -1,0 +1,197 @@
+"""Answers: the shape of every answer, for OpenAPI. Routes write them directly; a test compares the two."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.problems import MEDIA_TYPE
+from core.messages import EVENT_TYPES, OS_TYPES
+
+Time = Annotated[
+    str,
+    Field(
+        description="RFC 3339, UTC",
+        examples=["2025-12-03T20:49:50.123456Z"],
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+Success = Annotated[bool, Field(description="Always true: failures are problems.", examples=[True])]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Recorded(_Answer):
+    """Something was recorded. `timestamp` is the server's clock."""
+
+    success: Success
+    message: Annotated[str, Field(examples=["Heartbeat recorded for web-01"])]
+    timestamp: Time
+
+
+class RejectedEntry(_Answer):
+    """An entry that does not fit: its place, from 0, and why."""
+
+    index: Annotated[int, Field(examples=[1])]
+    reason: Annotated[str, Field(examples=["severity 9 is not a whole number from 1 to 5"])]
+
+
+class Ingested(_Answer):
+    """The events are safe on disk; what does not fit is in `rejected`."""
+
+    success: Success
+    message: Annotated[str, Field(examples=["Processed 3 events"])]
+    events_processed: Annotated[int, Field(examples=[3])]
+    rejected: Annotated[list[RejectedEntry], Field(examples=[[]])]
+
+
+class HostAnswer(_Answer):
+    """A host. `state`, `since`, `reason` and `score` are null as long as no verdicts are made."""
+
+    hostname: Annotated[str, Field(examples=["web-01"])]
+    os_type: Annotated[str, Field(description="As stored; new ones are in upper case.", examples=list(OS_TYPES[:1]))]
+    last_seen: Annotated[Time | None, Field(description="Null when an old database holds no readable time.")]
+    total_events: Annotated[int, Field(examples=[42])]
+    state: Annotated[str | None, Field(description="The verdict; null when none is made.")]
+    since: Time | None
+    reason: str | None
+    score: Annotated[float | None, Field(description="0 to 100")]
+    tags: list[str]
+
+
+class HostsAnswer(_Answer):
+    """Every host, on one side of the threshold or the other, each list sorted by name."""
+
+    success: Success
+    active_hosts: list[HostAnswer]
+    inactive_hosts: list[HostAnswer]
+    threshold_minutes: Annotated[float, Field(examples=[15])]
+    total_active: Annotated[int, Field(examples=[1])]
+    total_inactive: Annotated[int, Field(examples=[0])]
+
+
+class OneHostAnswer(HostAnswer):
+    """A host, with what it says of itself."""
+
+    success: Success
+    info: Annotated[Any, Field(description="The host's own words; null when it has said nothing.")]
+
+
+class EventAnswer(_Answer):
+    """An event as it is stored. `timestamp` says when it happened, `created_at` when it was stored."""
+
+    event_id: Annotated[str, Field(examples=["018f2b6e-7c4a-7d2e-9b1c-3f5a6b7c8d9e"])]
+    timestamp: Annotated[str, Field(examples=["2025-12-03T20:49:50.123456Z"])]
+    source_host: Annotated[str, Field(examples=["web-01"])]
+    os_type: Annotated[str, Field(examples=["LINUX"])]
+    event_type: Annotated[str, Field(examples=["LOGIN_FAIL"])]
+    severity: Annotated[int | None, Field(description="1 to 5", examples=[3])]
+    source_ip: Annotated[str, Field(examples=["203.0.113.7"])]
+    user: Annotated[str, Field(examples=["root"])]
+    raw_message: Annotated[str, Field(examples=["Failed password for root from 203.0.113.7 port 50022 ssh2"])]
+    created_at: Annotated[str, Field(examples=["2025-12-03T20:49:51.000000Z"])]
+
+
+class EventsAnswer(_Answer):
+    """A page of events, last stored first. `next` is the `cursor` of the page behind it."""
+
+    success: Success
+    events: list[EventAnswer]
+    next: str | None
+
+
+class OneEventAnswer(EventAnswer):
+    """One event."""
+
+    success: Success
+
+
+class AliveAnswer(_Answer):
+    """This process answers."""
+
+    alive: bool
+
+
+class ReadyAnswer(_Answer):
+    """Whether events and heartbeats go all the way; each part with `ok` or what is wrong."""
+
+    ready: bool
+    parts: Annotated[dict[str, str], Field(examples=[{"broker": "ok", "ingestor": "ok", "database": "ok"}])]
+
+
+class SessionAnswer(_Answer):
+    """A session has begun or ended."""
+
+    success: Success
+    message: str
+
+
+class ProblemAnswer(BaseModel):
+    """A problem (RFC 9457)."""
+
+    type: Annotated[str, Field(examples=["/docs/problems#no-key"])]
+    title: Annotated[str, Field(examples=["No valid key"])]
+    status: Annotated[int, Field(examples=[401])]
+    detail: Annotated[str, Field(examples=["the header api-key is missing: send the header api-key with …"])]
+    instance: Annotated[str, Field(examples=["/hosts"])]
+
+
+PROBLEM: dict[str, Any] = {
+    "description": "A problem (RFC 9457)",
+    "content": {MEDIA_TYPE: {"schema": ProblemAnswer.model_json_schema()}},
+}
+
+_EVENT = {
+    "event_id": "018f2b6e-7c4a-7d2e-9b1c-3f5a6b7c8d9e",
+    "timestamp": "2025-12-03T20:49:50.123456Z",
+    "source_host": "web-01",
+    "os_type": "LINUX",
+    "event_type": "LOGIN_FAIL",
+    "severity": 3,
+    "source_ip": "203.0.113.7",
+    "user": "root",
+    "raw_message": "Failed password for root from 203.0.113.7 port 50022 ssh2",
+}
+_EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["event_id", "timestamp", "event_type", "severity", "raw_message"],
+    "properties": {
+        "event_id": {"type": "string", "maxLength": 1024, "description": "A UUID, or text unique within the host."},
+        "timestamp": {"type": "string", "description": "RFC 3339, any offset"},
+        "source_host": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,253}$", "description": "Default: the header."},
+        "os_type": {"type": "string", "enum": list(OS_TYPES), "description": "Default: the header."},
+        "event_type": {"type": "string", "enum": list(EVENT_TYPES)},
+        "severity": {"type": "integer", "minimum": 1, "maximum": 5},
+        "source_ip": {"type": ["string", "null"], "description": "An address; anything else is kept as N/A."},
+        "user": {"type": ["string", "null"]},
+        "raw_message": {"type": "string"},
+    },
+}
+
+
+def describe_body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    """The OpenAPI of a body in JSON that a route reads by itself."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+_EVENTS_SCHEMA: dict[str, Any] = {"type": "array", "items": _EVENT_SCHEMA}
+_WRAPPED_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["events"],
+    "properties": {"events": _EVENTS_SCHEMA},
+}
+INGEST_BODY = describe_body({"anyOf": [_WRAPPED_SCHEMA, _EVENTS_SCHEMA, _EVENT_SCHEMA]}, {"events": [_EVENT]})
+SYSTEM_STATUS_BODY = describe_body(
+    {
+        "type": "object",
+        "required": ["status"],
+        "properties": {"status": {"type": "object", "required": ["source_host", "os_type"]}},
+    },
+    {"status": {"source_host": "web-01", "os_type": "LINUX", "cpu_percent": 12.5}},
+)
+SESSION_BODY = describe_body(
+    {"type": "object", "required": ["key"], "properties": {"key": {"type": "string"}}}, {"key": "the text of api-key"}
+)

@@ -1,0 +1,74 @@
+"""The application: a value made of its parts, which a server or a test can start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Lifespan
+
+from api import documents, events, health, heartbeat, hosts, ingest, page, sessions
+from api.access import Parts
+from api.answers import PROBLEM
+from api.auth import Authenticator
+from api.bridge import Bridge
+from api.envelope import Envelope
+from api.gateway import Gateway
+from api.problems import install_problems
+from core.settings import Settings
+from store import Store
+
+_DESCRIPTION = "Which machines are alive right now, and what has happened on them? Times are RFC 3339 in UTC."
+
+
+def create_app(settings: Settings, store: Store, bridge: Bridge, gateway: Gateway) -> FastAPI:
+    """The application. Its lifespan starts `bridge` and `gateway` and stops them; the store is the caller's."""
+
+    @asynccontextmanager
+    async def run_parts(_app: FastAPI) -> AsyncIterator[None]:
+        gateway.start()
+        bridge.start()
+        try:
+            yield
+        finally:
+            await gateway.stop()
+            await run_in_threadpool(bridge.stop)
+
+    app = _assemble(run_parts)
+    app.state.parts = Parts(settings, store, bridge, gateway, Authenticator(store))
+    return app
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document, without any part that runs: for the documentation."""
+    return _assemble(None).openapi()
+
+
+def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
+    app = FastAPI(
+        title="Heimdall",
+        version=_find_version(),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages fetch scripts from elsewhere; `documents` does not
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"default": PROBLEM},
+    )
+    install_problems(app)
+    for noun in (heartbeat, ingest, hosts, events, health, sessions, documents):
+        app.include_router(noun.router)
+    app.include_router(page.make_router())
+    app.add_middleware(Envelope)
+    return app
+
+
+def _find_version() -> str:
+    try:
+        return version("heimdall-siem")
+    except PackageNotFoundError:
+        return "0"  # run from the checkout, not installed

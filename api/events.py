@@ -1,0 +1,122 @@
+"""`GET /events` and `GET /events/{event_id}`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.access import Needs, PartsOf, check_query
+from api.answers import EventsAnswer, OneEventAnswer
+from api.body import answer_json
+from api.problems import Refused
+from core.clock import parse_time
+from core.errors import Invalid
+from core.messages import EVENT_TYPES, OS_TYPES
+from store import EventFilter, Store, StoredEvent
+
+router = APIRouter(tags=["events"], dependencies=[Depends(Needs("read")), Depends(check_query)])
+
+_SHOWN = (
+    "event_id", "timestamp", "source_host", "os_type", "event_type",
+    "severity", "source_ip", "user", "raw_message", "created_at",
+)  # fmt: skip
+
+Text = Annotated[str | None, Query(max_length=253)]
+Moment = Annotated[str | None, Query(max_length=40, description="RFC 3339", examples=["2025-12-03T20:49:50Z"])]
+
+
+def read_filter(
+    source_host: Text = None,
+    event_type: Annotated[str | None, Query(max_length=40, examples=["LOGIN_FAIL"])] = None,
+    severity_gte: Annotated[int | None, Query(ge=1, le=5, description="At least so severe.")] = None,
+    os_type: Annotated[str | None, Query(max_length=40, examples=["LINUX"])] = None,
+    source_ip: Text = None,
+    q: Annotated[Text, Query(description="A part of the message or the user.")] = None,
+    since: Annotated[Moment, Query(description="Stored at or after this time.")] = None,
+    until: Annotated[Moment, Query(description="Stored before this time.")] = None,
+    happened_since: Annotated[Moment, Query(description="Happened at or after this time.")] = None,
+    happened_until: Annotated[Moment, Query(description="Happened before this time.")] = None,
+) -> EventFilter:
+    """The filter that the query parameters make. Raises `Invalid`, naming the one that does not fit."""
+    for key, text in (("source_host", source_host), ("source_ip", source_ip), ("q", q)):
+        if text is not None and "\0" in text:
+            raise Invalid(f"{key} holds a NUL character, which no event does")
+    return EventFilter(
+        source_host=source_host,
+        event_type=_one_of("event_type", event_type, EVENT_TYPES),
+        os_type=_one_of("os_type", os_type, OS_TYPES),
+        source_ip=source_ip,
+        severity_gte=severity_gte,
+        q=q or None,
+        since=_read_moment("since", since),
+        until=_read_moment("until", until),
+        happened_since=_read_moment("happened_since", happened_since),
+        happened_until=_read_moment("happened_until", happened_until),
+    )
+
+
+def _one_of(key: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
+    if value is None:
+        return None
+    if value.upper() not in allowed:
+        raise Invalid(f"{key} {value!r:.60} is unknown: use one of {', '.join(allowed)}")
+    return value.upper()
+
+
+def _read_moment(key: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    if text[-6:-5] == " " and text.count(":") == 3:
+        text = f"{text[:-6]}+{text[-5:]}"  # a plus sign that was not escaped in the address is read as a space
+    return parse_time(text, key)
+
+
+Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=20)]
+
+
+@router.get("/events", response_model=EventsAnswer, summary="What happened")
+async def list_events(
+    parts: PartsOf,
+    wanted: Annotated[EventFilter, Depends(read_filter)],
+    limit: Annotated[int, Query(ge=1, le=1000, description="Events in a page.")] = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """A page of the events that fit every filter, last stored first."""
+    return await run_in_threadpool(_answer_events, parts.store, wanted, limit, _read_cursor(cursor))
+
+
+def _read_cursor(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) < 2**63):
+        raise Invalid(f"cursor {text!r} is none of ours: use `next` of the page before")
+    return int(text)
+
+
+def _answer_events(store: Store, wanted: EventFilter, limit: int, before: int | None) -> Response:
+    found = store.events(wanted, limit + 1, before)
+    page = found[:limit]
+    following = str(page[-1].id) if len(found) > limit else None
+    return answer_json({"success": True, "events": [describe_event(event) for event in page], "next": following})
+
+
+def describe_event(event: StoredEvent) -> dict[str, Any]:
+    """An event as the API shows it."""
+    return {key: getattr(event, key) for key in _SHOWN}
+
+
+@router.get("/events/{event_id}", response_model=OneEventAnswer, summary="One event")
+async def show_event(parts: PartsOf, event_id: str) -> Response:
+    """The event with this id, its keys at the top level."""
+    return await run_in_threadpool(_answer_event, parts.store, event_id)
+
+
+def _answer_event(store: Store, event_id: str) -> Response:
+    event = None if "\0" in event_id else store.get_event(event_id)
+    if event is None:
+        raise Refused(404, f"there is no event {event_id!r:.80}")
+    return answer_json({"success": True, **describe_event(event)})

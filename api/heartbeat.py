@@ -1,0 +1,103 @@
+"""`POST /heartbeat` and `POST /system-status`: signs of life of HTTP agents, over the bridge."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Request
+from starlette.responses import Response
+
+from api.access import Needs, PartsOf
+from api.answers import SYSTEM_STATUS_BODY, Recorded
+from api.body import answer_json, decode_json, read_body
+from api.intake import Defaults, fit_os_type
+from api.problems import Refused
+from core.clock import rfc3339, utc_now
+from core.errors import Invalid
+from core.topics import check_host
+from store import Key
+
+MAX_INFO_BYTES = 64 * 1024
+
+router = APIRouter(tags=["agents"])
+
+Agent = Annotated[Key, Depends(Needs("agent"))]
+
+
+def read_defaults(
+    source_host: Annotated[
+        str | None,
+        Header(alias="source_host", convert_underscores=False, description="Name of the host.", examples=["web-01"]),
+    ] = None,
+    dashed_host: Annotated[
+        str | None, Header(alias="source-host", description="The same, for proxies that drop names with `_`.")
+    ] = None,
+    os_type: Annotated[
+        str | None,
+        Header(
+            alias="os_type", convert_underscores=False, description="Its operating system.", examples=["LINUX"]
+        ),
+    ] = None,
+    dashed_type: Annotated[
+        str | None, Header(alias="os-type", description="The same, for proxies that drop names with `_`.")
+    ] = None,
+) -> Defaults:  # fmt: skip
+    """What the headers say of host and operating system, in either spelling."""
+    return Defaults(source_host or dashed_host or "", os_type or dashed_type or "")
+
+
+Said = Annotated[Defaults, Depends(read_defaults)]
+
+
+def check_own_host(caller: Key, host: str) -> None:
+    """Refuse (403) that a key bound to one host speaks for another."""
+    if caller.host not in (None, host):
+        raise Refused(403, f"{caller.name} may speak for {caller.host!r} alone, not for {host!r}")
+
+
+@router.post("/heartbeat", response_model=Recorded, summary="Say that a host is alive")
+async def post_heartbeat(parts: PartsOf, caller: Agent, said: Said) -> Response:
+    """Answers when the broker has the heartbeat; 503 when it is away or nobody takes it (PUBACK 0x10)."""
+    if not said.host:
+        raise Invalid("source_host is missing: send it as the header source_host (or source-host)")
+    if not said.os_type:
+        raise Invalid("os_type is missing: send it as the header os_type (or os-type)")
+    host, os_type = check_host(said.host), fit_os_type(said.os_type)
+    check_own_host(caller, host)
+    await parts.bridge.report_heartbeat(host, os_type)
+    return _answer_recorded(f"Heartbeat recorded for {host}")
+
+
+@router.post(
+    "/system-status", response_model=Recorded, openapi_extra=SYSTEM_STATUS_BODY, summary="Say how a host is"
+)  # fmt: skip
+async def post_system_status(request: Request, parts: PartsOf, caller: Agent, said: Said) -> Response:
+    """Counts as a heartbeat; `status` becomes the host's info, which the broker keeps. At most 64 KiB."""
+    content = decode_json(await read_body(request, 2 * MAX_INFO_BYTES))
+    status = content.get("status") if isinstance(content, dict) else None
+    if not isinstance(status, dict):
+        raise Invalid('the body must be {"status": {"source_host": …, "os_type": …}}')
+    host = check_host(status.get("source_host") or said.host or None)
+    os_type = fit_os_type(status.get("os_type") or said.os_type or None)
+    check_own_host(caller, host)
+    info = _encode_info(status | {"os_type": os_type})
+    await asyncio.gather(parts.bridge.report_heartbeat(host, os_type), parts.bridge.publish_info(host, info))
+    return _answer_recorded(f"System status recorded for {host}")
+
+
+def _encode_info(status: dict[str, Any]) -> bytes:
+    try:
+        info = msgspec.json.encode(status)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise Invalid("status holds text that is not UTF-8, or is nested too deeply") from error
+    if len(info) > MAX_INFO_BYTES:
+        raise Invalid(f"status has {len(info)} bytes, more than {MAX_INFO_BYTES}")
+    if b"\\u0000" in info:
+        raise Invalid("status holds a NUL character, which PostgreSQL cannot store")
+    return info
+
+
+def _answer_recorded(message: str) -> Response:
+    return answer_json({"success": True, "message": message, "timestamp": rfc3339(utc_now())})

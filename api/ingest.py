@@ -1,0 +1,44 @@
+"""`POST /ingest`: events of HTTP agents, kept on disk before the answer."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.access import PartsOf
+from api.answers import INGEST_BODY, Ingested
+from api.body import answer_json, decode_json, read_body
+from api.heartbeat import Agent, Said
+from api.intake import Defaults, Intake, list_entries, take_events
+from api.problems import Refused
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+_SMALL_BODY_BYTES = 32 * 1024  # decoded at once; a larger one in a thread, so that heartbeats go on
+
+router = APIRouter(tags=["agents"])
+
+
+@router.post("/ingest", response_model=Ingested, openapi_extra=INGEST_BODY, summary="Send events")
+async def post_events(request: Request, parts: PartsOf, caller: Agent, said: Said) -> Response:
+    """Answers once the events are flushed to the gateway's spool, also while broker and database are away.
+
+    The same events again change nothing. What does not fit is in `rejected`; 422 when nothing fits.
+    """
+    body = await read_body(request, MAX_BODY_BYTES)
+    if len(body) <= _SMALL_BODY_BYTES:
+        intake = _take_body(body, said, caller.host)
+    else:
+        intake = await run_in_threadpool(_take_body, body, said, caller.host)
+    rejected = [{"index": place, "reason": reason} for place, reason in intake.rejected]
+    if rejected and not intake.events:
+        raise Refused(422, f"none of {len(rejected)} events fits: {intake.rejected[0].reason}", rejected=rejected)
+    await parts.gateway.keep(intake.events)
+    count = len(intake.events)
+    return answer_json(
+        {"success": True, "message": f"Processed {count} events", "events_processed": count, "rejected": rejected}
+    )
+
+
+def _take_body(body: bytes, said: Defaults, only_host: str | None) -> Intake:
+    return take_events(list_entries(decode_json(body)), said, only_host)

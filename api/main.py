@@ -1,0 +1,100 @@
+"""`heimdall api`: opens the store, starts the bridge and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from api.app import create_app
+from api.auth import register_keys
+from api.bridge import Bridge
+from api.gateway import Gateway
+from core.errors import Conflict, HeimdallError, Invalid
+from core.home import Home
+from core.settings import Settings
+from core.spool import Spool
+from store import Store, open_store
+
+GRACE_SECONDS = 5  # for requests under way when the API is told to stop
+
+log = logging.getLogger("api")
+
+
+def run(settings: Settings) -> int:
+    """Serve on `settings.bind`:`settings.http_port`; returns the exit code: 0 told to stop, 1 could not start."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it tells each step of its start
+    try:
+        home = Home(settings.home)
+        home.prepare()
+        with _listen(settings) as listener:
+            store = open_store(settings.database_url, keep_days=settings.keep_days)
+            try:
+                register_keys(settings, store)
+                _serve(settings, store, Spool(home.gateway_spool), listener)
+            finally:
+                store.close()
+    except HeimdallError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _serve(settings: Settings, store: Store, spool: Spool, listener: socket.socket) -> None:
+    bridge = Bridge(settings, spool, name_instance(settings))
+    app = create_app(settings, store, bridge, Gateway(spool, bridge.wake))
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn raises the signal again when it has stopped: with these an ordered stop is no death by signal
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, stop)
+    log.info("listening on http://%s", _name_address(settings))
+    try:
+        server.run(sockets=[listener])
+    finally:
+        spool.close()
+    log.info("stopped")
+
+
+def name_instance(settings: Settings) -> str:
+    """What tells this API from others at the broker: the same after a restart, for its sign is retained."""
+    return f"{re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}-{settings.http_port}"
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
+    # with the protocol named asyncio switches Nagle's delay off on what it accepts
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.bind, settings.http_port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        where = _name_address(settings)
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(f"{where} is in use: end what listens there, or set HEIMDALL_HTTP_PORT") from error
+        raise Invalid(
+            f"cannot listen on {where} ({error.strerror}): set HEIMDALL_BIND and HEIMDALL_HTTP_PORT to what this "
+            "machine has and you may use"
+        ) from error
+    return listener
+
+
+def _name_address(settings: Settings) -> str:
+    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+    return f"{host}:{settings.http_port}"
