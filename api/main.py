@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 import signal
 import socket
-import sys
 from types import FrameType
 
 import uvicorn
@@ -16,8 +14,9 @@ from api.app import create_app
 from api.auth import register_keys
 from api.bridge import Bridge
 from api.gateway import Gateway
-from core.errors import Conflict, HeimdallError, Invalid
+from core.errors import HeimdallError
 from core.home import Home
+from core.listening import listen
 from core.settings import Settings
 from core.spool import Spool
 from store import Store, open_store
@@ -33,7 +32,7 @@ def run(settings: Settings) -> int:
     try:
         home = Home(settings.home)
         home.prepare()
-        with _listen(settings) as listener:
+        with listen(settings.bind, settings.http_port, "HEIMDALL_HTTP_PORT") as listener:
             store = open_store(settings.database_url, keep_days=settings.keep_days)
             try:
                 register_keys(settings, store)
@@ -72,27 +71,6 @@ def _serve(settings: Settings, store: Store, spool: Spool, listener: socket.sock
 def name_instance(settings: Settings) -> str:
     """What tells this API from others at the broker: the same after a restart, for its sign is retained."""
     return f"{re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}-{settings.http_port}"
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
-    # with the protocol named asyncio switches Nagle's delay off on what it accepts
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if sys.platform != "win32":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.bind, settings.http_port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        where = _name_address(settings)
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict(f"{where} is in use: end what listens there, or set HEIMDALL_HTTP_PORT") from error
-        raise Invalid(
-            f"cannot listen on {where} ({error.strerror}): set HEIMDALL_BIND and HEIMDALL_HTTP_PORT to what this "
-            "machine has and you may use"
-        ) from error
-    return listener
 
 
 def _name_address(settings: Settings) -> str:

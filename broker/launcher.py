@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import ipaddress
 import os
 import signal
@@ -19,9 +17,11 @@ from typing import Literal
 from broker import embedded, mosquitto
 from broker.handshake import prove_closed, wait_ready
 from broker.identities import Identity, make_identities, write_identities
-from core.errors import Conflict, Invalid, Unavailable
+from core.errors import Invalid, Unavailable
 from core.home import Home, write_secret
+from core.listening import listen
 from core.lock import hold
+from core.process import end_with_parent
 from core.settings import BrokerAddress, Settings
 
 __all__ = ["Kind", "Plan", "choose", "prepare", "prove_closed", "run", "wait_ready"]
@@ -32,7 +32,6 @@ _INSTALL = (
     "install it (Debian, Ubuntu: apt install mosquitto; Fedora: dnf install mosquitto; macOS: brew install mosquitto)"
 )
 _TRIAL_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True)
@@ -132,19 +131,8 @@ def run(settings: Settings, wanted: Kind = "auto", host: str = "") -> int:
 
 
 def check_port(settings: Settings) -> None:
-    """Raise `Conflict` when the broker's port is taken, `Invalid` when it cannot be had on this machine."""
-    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # as the brokers do: a connection that has just ended keeps no port
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.bind, settings.mqtt_port))
-            probe.listen(1)
-        except OSError as error:
-            where = f"HEIMDALL_MQTT_PORT={settings.mqtt_port} on HEIMDALL_BIND={settings.bind}"
-            if error.errno == errno.EADDRINUSE:
-                raise Conflict(f"{where} is in use: set HEIMDALL_MQTT_PORT to a free port") from error
-            raise Invalid(f"{where} cannot be used ({error.strerror}): set another port or address") from error
+    """Raise `Conflict` when the broker's port is taken, `Unavailable` when it cannot be had on this machine."""
+    listen(settings.bind, settings.mqtt_port, "HEIMDALL_MQTT_PORT").close()
 
 
 def prove_configuration(plan: Plan, home: Home) -> None:
@@ -163,7 +151,7 @@ def prove_configuration(plan: Plan, home: Home) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- no thread runs yet
+            preexec_fn=end_with_parent(signal.SIGKILL),  # noqa: PLW1509 -- no thread runs yet
         )
         try:
             wait_ready(address, home.credential("ops"), _TRIAL_SECONDS, lambda: trial.poll() is None)
@@ -209,10 +197,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _allow_many_connections() -> None:

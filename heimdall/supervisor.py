@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import logging.handlers
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from core.process import end_with_parent
+
 LOG_BYTES, LOG_FILES = 5 * 1024 * 1024, 3
 SECOND_TRY_SECONDS = 1.0
 LOOP_DEATHS, LOOP_SECONDS = 3, 60.0
 GOODBYE_SECONDS = 10.0
-_PR_SET_PDEATHSIG = 1
 
 Say = Callable[[str], None]
-
-
-def _die_with_parent() -> None:
-    """In the child, before exec: be told to stop when the supervisor is killed (Linux, prctl(2))."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Child:
@@ -59,7 +53,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the terminal's Ctrl-C reaches the supervisor alone, which ends all in order
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=end_with_parent(signal.SIGTERM),
                 limit=1 << 20,
             )
             await self._keep_output(self._process)

@@ -53,7 +53,7 @@ def test_a_port_that_is_taken_is_said_in_one_line_that_names_what_to_change(tmp_
         with process(tmp_path, port) as api:
             _, said = api.communicate(timeout=20)
             assert api.returncode == 1
-    assert f"127.0.0.1:{port} is in use" in said
+    assert f"HEIMDALL_HTTP_PORT={port} is in use on 127.0.0.1" in said
     assert "HEIMDALL_HTTP_PORT" in said
     assert len(said.strip().splitlines()) == 1
 
