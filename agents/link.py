@@ -1,0 +1,56 @@
+"""What the agent asks of its link to the server, whichever way that goes, and the back-off that every way keeps."""
+
+from __future__ import annotations
+
+import random
+from typing import Protocol
+
+from core.messages import Heartbeat
+from core.spool import Spool
+
+
+class Link(Protocol):
+    """A way to the server, with a thread of its own between `start` and `stop`.
+
+    It takes events from the spool by itself and deletes from it what is known to be stored.
+    """
+
+    connections: int  # how often a session was opened, so that the agent can beat at once on each
+    beats_lost: int  # heartbeats that did not reach the server
+    spool_damaged: bool  # the spool raised SpoolDamaged: it waits for `use_spool`
+
+    def start(self) -> None:
+        """Begin to connect, and to forward what the spool holds."""
+
+    def send_beat(self, beat: Heartbeat) -> bool:
+        """Send `beat` now or never; whether there was a connection to send it on."""
+
+    def use_spool(self, spool: Spool) -> None:
+        """Forward from `spool` from now on: the one before was damaged."""
+
+    def stop(self) -> None:
+        """Say goodbye and end the thread; returns when it has ended, after some seconds at most."""
+
+
+class Backoff:
+    """Delays that double from 1 s to 60 s, with jitter, so that a broker's restart brings no stampede."""
+
+    def __init__(self, first_seconds: float = 1.0, longest_seconds: float = 60.0) -> None:
+        self._first, self._longest = first_seconds, longest_seconds
+        self.failures = 0
+
+    def next_seconds(self, at_least: float = 0.0) -> float:
+        """How long to wait after one more failure, in seconds; `at_least` is what the server asked for."""
+        delay = min(self._first * float(1 << min(self.failures, 16)), self._longest)
+        self.failures += 1
+        return max(at_least, delay * random.uniform(0.5, 1.0))
+
+    def reset(self) -> None:
+        """Something worked: the next failure begins at the shortest delay again."""
+        self.failures = 0
+
+
+def printable(text: object, limit: int = 300) -> str:
+    """`text` for a log line: one line, no control or direction signs, at most `limit` characters."""
+    shown = str(text)[:limit]
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in shown)

@@ -1,0 +1,197 @@
+"""The link over HTTP, for hosts that cannot reach the broker: `POST /ingest` and `POST /heartbeat`.
+
+A 200 means that the events are in the gateway's spool, on disk: only then are they deleted here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import urllib.error
+import urllib.request
+from collections import deque
+from http.client import HTTPException
+from typing import Any, Deque, Dict, List, NamedTuple, Optional
+
+from agents.link import Backoff, printable
+from core.errors import Unavailable
+from core.messages import Heartbeat, encode
+from core.spool import Batch, Spool, SpoolDamaged
+
+log = logging.getLogger("heimdall.agent")
+
+POLL_SECONDS = 0.2
+TIMEOUT_SECONDS = 15.0
+LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
+RETRY_REFUSED_SECONDS = 30.0
+# the same bytes would be refused again: what is in them must be parted, or set aside
+_UNFIT = (400, 413, 422)
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: Dict[str, Any]
+    retry_after_seconds: float
+
+
+class HttpLink:
+    """The agent's way to the API at `url`, with `api_key`."""
+
+    def __init__(self, host: str, os_type: str, url: str, api_key: str, spool: Spool) -> None:
+        self.host, self.url = host, url.rstrip("/")
+        self.connections = 0
+        self.beats_lost = 0
+        self.spool_damaged = False
+        self._headers = {
+            "api-key": api_key,
+            "source-host": host,
+            "os-type": os_type,
+            "content-type": "application/json",
+            "user-agent": "heimdall-agent",
+        }
+        self._spool = spool
+        self._most_events = 1_000
+        self._beats: Deque[Heartbeat] = deque()
+        self._waking = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+        # a redirect would carry the key to another server
+        self._opener = urllib.request.build_opener(_NoRedirect)
+
+    def start(self) -> None:
+        self.connections = 1  # HTTP knows no session: the first beat may go at once
+        self._thread.start()
+
+    def send_beat(self, beat: Heartbeat) -> bool:
+        self._beats.append(beat)
+        self._waking.set()
+        return True
+
+    def use_spool(self, spool: Spool) -> None:
+        self._spool = spool
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._waking.set()
+        self._thread.join(timeout=TIMEOUT_SECONDS + 5)
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        pause = 0.0
+        while not self._stopping.is_set():
+            self._send_beats()
+            if pause > 0:
+                pause -= POLL_SECONDS
+            else:
+                pause = self._forward(backoff)
+            if pause >= 0:
+                self._waking.wait(POLL_SECONDS)
+                self._waking.clear()
+
+    def _send_beats(self) -> None:
+        # an old beat says nothing that the newest does not
+        while len(self._beats) > 1:
+            self._beats.popleft()
+            self.beats_lost += 1
+        while self._beats and not self._stopping.is_set():
+            answer = self._post("/heartbeat", encode(self._beats.popleft()))
+            if answer is None or answer.status != 200:
+                self.beats_lost += 1
+
+    def _forward(self, backoff: Backoff) -> float:
+        """Send one batch; returns how many seconds to wait before the next, below 0 for not at all."""
+        if self.spool_damaged:
+            return 0.0
+        try:
+            batch = self._spool.batch(0, max_events=self._most_events)
+            if batch is None:
+                return 0.0
+            answer = self._post("/ingest", b'{"events":' + batch.payload + b"}")
+            if answer is not None and answer.status == 200:
+                self._keep_refused(batch, answer)
+                self._spool.delete(batch.first, batch.last)
+                if backoff.failures:
+                    log.info("events reach %s again", self.url)
+                backoff.reset()
+                self._most_events = min(1_000, self._most_events * 2)
+                return -1.0
+            if answer is not None and answer.status in _UNFIT:
+                self._part(batch, answer)
+                return -1.0
+            return self._report(answer, backoff)
+        except SpoolDamaged:
+            self.spool_damaged = True
+        except Unavailable as error:
+            log.debug("%s", error)
+        return backoff.next_seconds()
+
+    def _keep_refused(self, batch: Batch, answer: _Answer) -> None:
+        """Move what the API does not take to the quarantine, each with the reason that it gives."""
+        refused = answer.body.get("rejected")
+        if not isinstance(refused, list) or not refused:
+            return
+        events: List[Dict[str, Any]] = json.loads(batch.payload)
+        reasons = {}
+        for entry in refused:
+            index = entry.get("index") if isinstance(entry, dict) else None
+            if isinstance(index, int) and 0 <= index < len(events):
+                reasons[events[index]["event_id"]] = printable(entry.get("reason", "refused"))
+        kept = self._spool.quarantine(batch.first, batch.last, reasons)
+        example = next(iter(reasons.values()), "no reason given")
+        log.error("%s refused %d events; they are in the quarantine of the spool: %s", self.url, kept, example)
+
+    def _part(self, batch: Batch, answer: _Answer) -> None:
+        """The batch as a whole was refused: find out which events by halving it."""
+        if batch.count > 1:
+            self._most_events = max(1, batch.count // 2)
+            return
+        self._keep_refused(batch, _Answer(answer.status, {"rejected": [{"index": 0, "reason": _say(answer)}]}, 0.0))
+
+    def _report(self, answer: Optional[_Answer], backoff: Backoff) -> float:
+        if answer is None:
+            delay = backoff.next_seconds()
+            log.warning("no connection to %s; trying again in %.1f s", self.url, delay)
+            return delay
+        least = RETRY_REFUSED_SECONDS if answer.status in (401, 403) else answer.retry_after_seconds
+        delay = backoff.next_seconds(least)
+        hint = ": check SIEM_API_KEY" if answer.status in (401, 403) else ""
+        log.error("%s answered %s%s; trying again in %.1f s", self.url, _say(answer), hint, delay)
+        return delay
+
+    def _post(self, path: str, body: bytes) -> Optional[_Answer]:
+        """The answer to `body`, or `None` when there was no connection."""
+        request = urllib.request.Request(self.url + path, body, self._headers, method="POST")  # noqa: S310
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+                return _Answer(answer.status, _decode(answer.read(LONGEST_ANSWER_BYTES)), 0.0)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _Answer(error.code, _decode(error.read(LONGEST_ANSWER_BYTES)), _retry_after(error.headers))
+        except (OSError, ValueError, HTTPException) as error:
+            log.debug("%s%s: %s", self.url, path, printable(error))
+            return None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _decode(body: bytes) -> Dict[str, Any]:
+    try:
+        decoded = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def _retry_after(headers: Any) -> float:
+    """Seconds of a Retry-After header (RFC 9110, section 10.2.3), 0 when it is absent or a date."""
+    text = str(headers.get("retry-after", ""))
+    return min(float(text), 3600.0) if text.isascii() and text.isdigit() else 0.0
+
+
+def _say(answer: _Answer) -> str:
+    detail = answer.body.get("detail") or answer.body.get("title") or ""
+    return printable(f"{answer.status} {detail}".strip())

@@ -1,0 +1,144 @@
+"""The link over MQTT 5: birth and will, events with receipts, heartbeats.
+
+One thread drives one connection after the other, each with a paho client of its own, so that paho
+repeats nothing by itself: what goes out again is for the forwarder to say.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import Deque, Optional
+
+from agents.link import Backoff, printable
+from agents.session_mqtt import NOT_DELIVERED, PATIENCE_SECONDS, REFUSED, Lost, Session
+from core.errors import Unavailable
+from core.forwarder import Forwarder
+from core.home import Credential
+from core.messages import Heartbeat, Info
+from core.settings import BrokerAddress
+from core.spool import Spool, SpoolDamaged
+
+log = logging.getLogger("heimdall.agent")
+
+# below a quarter of a MiB, so that a beat never queues behind megabytes on a slow line
+MAX_BATCH_BYTES = 240_000
+STEADY_SECONDS = 5.0
+TOPIC_BYTES = 1024  # what topic, response topic and correlation data add to a message at most
+
+
+class MqttLink:
+    """The agent's session at the broker. `info` is published at each connect, for a broker may forget it."""
+
+    def __init__(self, host: str, broker: BrokerAddress, credential: Credential, info: Info, spool: Spool) -> None:
+        self.host, self.broker, self.credential, self.info = host, broker, credential, info
+        self.connections = 0
+        self.beats_lost = 0
+        self.spool_damaged = False
+        self._new_spool: Optional[Spool] = None
+        self._forwarder = Forwarder(spool, max_bytes=MAX_BATCH_BYTES)
+        self._beats: Deque[Heartbeat] = deque()
+        self._online = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def send_beat(self, beat: Heartbeat) -> bool:
+        if not self._online:
+            self.beats_lost += 1
+            return False
+        self._beats.append(beat)
+        return True
+
+    def use_spool(self, spool: Spool) -> None:
+        self._new_spool = spool
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=PATIENCE_SECONDS + 5)
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            delay = 0.0
+            try:
+                self._serve(backoff)
+            except (Lost, OSError, ValueError) as error:
+                if self._stopping.is_set():
+                    return
+                delay = backoff.next_seconds(getattr(error, "at_least", 0.0))
+                log.warning("no connection to %s: %s; trying again in %.1f s", self.broker, printable(error), delay)
+            except Exception:  # a packet that paho cannot read must not end the agent for good
+                delay = backoff.next_seconds()
+                log.exception("the connection to %s failed; trying again in %.1f s", self.broker, delay)
+            # behind the handlers: within one, the error would keep the broken session and its socket
+            self._stopping.wait(delay)
+
+    def _serve(self, backoff: Backoff) -> None:
+        """One connection, from CONNECT to its end. Raises `Lost` unless the agent stops."""
+        session = Session(self.host, self.broker, self.credential, self.info.interval_s)
+        try:
+            self._begin(session, session.open(self._stopping))
+            begun = time.monotonic()
+            while not self._stopping.is_set():
+                session.turn()
+                self._answer(session)
+                self._forward(session)
+                # one that ends at once proves nothing: two agents of one name would fight without a pause
+                if time.monotonic() - begun > STEADY_SECONDS:
+                    backoff.reset()
+            session.say_goodbye()
+        finally:
+            self._online = False
+            self.beats_lost += len(self._beats) + sum(sent.beat for sent in session.sent.values())
+            self._beats.clear()
+            self._forwarder.disconnected(time.monotonic())
+
+    def _begin(self, session: Session, max_packet_bytes: int) -> None:
+        room = max_packet_bytes - TOPIC_BYTES if max_packet_bytes else MAX_BATCH_BYTES
+        self._forwarder.max_bytes = max(1, min(MAX_BATCH_BYTES, room))
+        session.introduce(self.info)
+        self._online = True
+        self.connections += 1
+        log.info("connected to %s as %s", self.broker, self.host)
+
+    def _forward(self, session: Session) -> None:
+        if self._new_spool is not None:
+            self._forwarder = Forwarder(self._new_spool, self._forwarder.window, self._forwarder.max_bytes)
+            self._new_spool, self.spool_damaged = None, False
+        while self._beats:
+            session.publish_beat(self._beats.popleft())
+        if self.spool_damaged:
+            return
+        try:
+            for batch in self._forwarder.due(time.monotonic()):
+                session.publish_batch(batch, self._forwarder.correlation(batch))
+        except SpoolDamaged:
+            self.spool_damaged = True
+        except Unavailable as error:
+            # a full disk: beats go on meanwhile, and the agent tells what is wrong when it writes
+            log.debug("%s", error)
+
+    def _answer(self, session: Session) -> None:
+        """Work off the PUBACKs and receipts that have come in."""
+        for sent, code in session.take_acknowledged():
+            if code < REFUSED and code != NOT_DELIVERED:
+                if sent.batch:
+                    self._forwarder.acknowledged(sent.batch)
+            elif sent.beat:
+                self.beats_lost += 1
+            if code >= REFUSED:
+                session.report_refusal(sent.batch, code)
+        while session.receipts:
+            try:
+                self._forwarder.receipt(session.receipts[0])
+            except SpoolDamaged:
+                self.spool_damaged = True
+            except Unavailable as error:
+                log.debug("%s", error)
+                return  # the receipt stays first in line: nothing is forgotten that it names
+            session.receipts.popleft()
