@@ -110,7 +110,7 @@ class HttpLink:
             answer = self._post("/ingest", b'{"events":' + batch.payload + b"}")
             if answer is not None and answer.status == 200:
                 self._keep_refused(batch, answer)
-                self._spool.delete(batch.first, batch.last)
+                self._spool.delete([(batch.first, batch.last)])
                 if backoff.failures:
                     log.info("events reach %s again", self.url)
                 backoff.reset()

@@ -133,12 +133,13 @@ class MqttLink:
                 self.beats_lost += 1
             if code >= REFUSED:
                 session.report_refusal(sent.batch, code)
-        while session.receipts:
-            try:
-                self._forwarder.receipt(session.receipts[0])
-            except SpoolDamaged:
-                self.spool_damaged = True
-            except Unavailable as error:
-                log.debug("%s", error)
-                return  # the receipt stays first in line: nothing is forgotten that it names
+        receipts = list(session.receipts)
+        try:
+            self._forwarder.receipts(receipts)
+        except SpoolDamaged:
+            self.spool_damaged = True
+        except Unavailable as error:
+            log.debug("%s", error)
+            return  # they stay in line: nothing is forgotten that they name
+        for _ in receipts:
             session.receipts.popleft()

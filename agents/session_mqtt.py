@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import ssl
 import threading
 import time
@@ -161,7 +162,7 @@ class Session:
         """A heartbeat that the broker keeps for two intervals at most."""
 
         def expire(properties: Properties) -> None:
-            properties.MessageExpiryInterval = max(1, round(2 * beat.interval_s))
+            properties.MessageExpiryInterval = max(1, math.ceil(2 * beat.interval_s))
 
         self._publish(HEARTBEAT, encode(beat), Sent(beat=True), expire)
 

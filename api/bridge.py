@@ -8,6 +8,7 @@ thread) and gives the API's own sign of life.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import random
@@ -220,12 +221,16 @@ class Bridge:
             self._wake.set()
 
     def _take_receipts(self) -> None:
-        while True:
-            try:
-                correlation = self._receipts.get_nowait()
-            except queue.Empty:
-                return
-            self._forwarder.receipt(correlation)
+        """Delete what the receipts that have come in name: many in one flush."""
+        taken = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._receipts.get_nowait())
+        try:
+            self._forwarder.receipts(taken)
+        except Unavailable as error:
+            # the batches go out again, and their receipts come again
+            log.warning("the gateway's spool cannot be written: %s", error)
 
     def _sign(self, session: str, state: State, reason: Reason) -> Message:
         spool = self._forwarder.spool

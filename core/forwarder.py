@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass
+from typing import Iterable
 
 from core.spool import Batch, Receipt, Spool
 
@@ -73,17 +74,22 @@ class Forwarder:
                 if not out.acknowledged:
                     out.due, out.attempts = now, 0
 
-    def receipt(self, correlation: bytes | None) -> int:
-        """Delete what a receipt names; returns how many events that were, 0 for a receipt of others."""
-        receipt = Receipt.unpack(correlation)
-        if receipt is None or receipt.spool_id != self.spool.id:
+    def receipts(self, correlations: Iterable[bytes | None]) -> int:
+        """Delete what receipts name, in one transaction; receipts of others are ignored.
+
+        Returns how many events that were. Raises `Unavailable`; nothing is deleted then.
+        """
+        found = [Receipt.unpack(correlation) for correlation in correlations]
+        ours = [receipt for receipt in found if receipt is not None and receipt.spool_id == self.spool.id]
+        if not ours:
             return 0
-        deleted = self.spool.delete(receipt.first, receipt.last)
+        deleted = self.spool.delete((receipt.first, receipt.last) for receipt in ours)
         with self._lock:
-            out = self._out.get(receipt.first)
-            # a receipt for a batch of an earlier run may end elsewhere: what lies behind it is still out
-            if out is not None and out.batch.last <= receipt.last:
-                del self._out[receipt.first]
+            for receipt in ours:
+                out = self._out.get(receipt.first)
+                # a receipt for a batch of an earlier run may end elsewhere: what lies behind it is still out
+                if out is not None and out.batch.last <= receipt.last:
+                    del self._out[receipt.first]
         return deleted
 
     def waiting(self) -> int:

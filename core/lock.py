@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from pathlib import Path
 from typing import IO
 
 from core.errors import Conflict
-
-_held: list[IO[str]] = []  # an open file is the lock: it must live as long as the process
 
 
 def hold(path: Path, what: str, through_exec: bool = False) -> None:
@@ -29,7 +28,7 @@ def hold(path: Path, what: str, through_exec: bool = False) -> None:
     file.write(str(os.getpid()))
     file.flush()
     os.set_inheritable(file.fileno(), through_exec)
-    _held.append(file)
+    atexit.register(file.close)  # an open file is the lock: this keeps it as long as the process lives
 
 
 def is_held(path: Path) -> bool:

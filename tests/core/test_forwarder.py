@@ -55,7 +55,7 @@ def test_receipts_out_of_order_delete_exactly_what_they_name(spool: Spool) -> No
     while batches := forwarder.due(0.0):
         seen += ids(batches)
         for batch in random.sample(batches, len(batches)):
-            assert forwarder.receipt(forwarder.correlation(batch)) == batch.count
+            assert forwarder.receipts([forwarder.correlation(batch)]) == batch.count
     assert len(seen) == len(set(seen)) == 60
     assert (len(spool), forwarder.waiting()) == (0, 0)
 
@@ -65,10 +65,10 @@ def test_a_receipt_twice_or_of_another_spool_deletes_nothing(spool: Spool, tmp_p
     forwarder = small(spool)
     batch = forwarder.due(0.0)[0]
     stranger = Receipt(Spool(tmp_path / "other.db").id, batch.first, batch.last).pack()
-    assert forwarder.receipt(stranger) == 0
-    assert forwarder.receipt(None) == 0
-    assert forwarder.receipt(forwarder.correlation(batch)) == batch.count
-    assert forwarder.receipt(forwarder.correlation(batch)) == 0
+    assert forwarder.receipts([stranger]) == 0
+    assert forwarder.receipts([None]) == 0
+    assert forwarder.receipts([forwarder.correlation(batch)]) == batch.count
+    assert forwarder.receipts([forwarder.correlation(batch)]) == 0
     assert len(spool) == 10 - batch.count
 
 
@@ -102,11 +102,11 @@ def test_a_late_receipt_of_an_earlier_run_with_other_boundaries_loses_nothing(sp
     later = Forwarder(Spool(tmp_path / "spool.db"))
     (large,) = later.due(0.0)
     assert large.count == 9
-    deleted = later.receipt(old)
+    deleted = later.receipts([old])
     assert deleted > 0
     assert later.waiting() == 1, "the rest of the batch is still out"
     assert len(spool) == 9 - deleted
-    assert later.receipt(later.correlation(large)) == 9 - deleted
+    assert later.receipts([later.correlation(large)]) == 9 - deleted
     assert (len(spool), later.waiting()) == (0, 0)
 
 
@@ -131,14 +131,14 @@ def test_whatever_happens_every_event_arrives_before_it_is_deleted(steps: list[s
             elif step == "disconnect":
                 forwarder.disconnected(now)
             elif step == "late" and receipts:
-                forwarder.receipt(chance.choice(receipts))
+                forwarder.receipts([chance.choice(receipts)])
             for batch in forwarder.due(now):
                 if step == "lose":
                     continue
                 arrived.update(ids([batch]))
                 receipts.append(forwarder.correlation(batch))
                 if step == "deliver":
-                    forwarder.receipt(receipts[-1])
+                    forwarder.receipts(receipts[-1:])
             assert made - len(spool) <= len(arrived)
         assert (len(spool), forwarder.waiting()) == (0, 0)
         assert len(arrived) == made

@@ -78,7 +78,7 @@ def test_room_that_was_made_can_be_used(tmp_path: Path) -> None:
 def test_positions_are_never_used_twice(spool: Spool) -> None:
     spool.append([event()])
     first = spool.last_position()
-    spool.delete(0, first)
+    spool.delete([(0, first)])
     spool.append([event()])
     assert spool.last_position() == first + 1
     assert spool.first_position() == first + 1
