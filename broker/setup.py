@@ -6,7 +6,6 @@ Each file is made when it is absent and kept when it is there, so that a second 
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,7 +32,6 @@ def write_files(settings: Settings, home: Home, broker_folder: str | None = None
 
     Raises `Invalid` for a damaged file and `Unavailable` when a folder cannot be written.
     """
-    os.umask(0o077)
     home.prepare()
     try:
         _write_broker(settings, home, Path(broker_folder) if broker_folder else home.broker)

@@ -111,6 +111,7 @@ def _programs(folder: Path, demoted: bool) -> Path:
     libraries = wheel.with_name(f"{wheel.name}.libs")
     if libraries.exists():
         shutil.copytree(libraries, folder / libraries.name)
+    copied.chmod(0o755)  # whatever the umask is: the server's user must get in
     return copied / installed.parent.name / installed.name
 
 

@@ -208,7 +208,9 @@ def test_a_will_speaks_for_its_own_host_alone(broker: Broker) -> None:
 def test_a_message_over_the_limit_is_refused_and_the_next_one_goes(broker: Broker) -> None:
     agent = broker.session("agent")
     assert agent.publish(f"{H}/{HOST}/events", b"x" * MAX_MESSAGE_BYTES) in (0x00, 0x10)
-    assert agent.publish(f"{H}/{HOST}/events", b"x" * agent.maximum_packet_size) == 0x100 + 0x95  # packet too large
+    refused = agent.publish(f"{H}/{HOST}/events", b"x" * agent.maximum_packet_size)
+    # packet too large; the broker closes with the rest unread, and the reset may overtake its DISCONNECT
+    assert refused in (0x100 + 0x95, 0x100 + 0x80)
     again = broker.session("agent")
     assert again.publish(f"{H}/{HOST}/events") in (0x00, 0x10)
     again.close()
