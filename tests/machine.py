@@ -25,12 +25,21 @@ def _docker() -> bool:
     return True
 
 
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
 def _openssh() -> bool:
     programs = all(Path(path).exists() for path in ("/usr/sbin/sshd", "/usr/bin/sshpass", "/usr/bin/sudo"))
-    return programs and os.geteuid() == 0
+    return programs and _is_root()
 
 
 ASYNCAPI_SCHEMA = Path(os.environ.get("ASYNCAPI_SCHEMA", "node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json"))
+
+
+def _journald() -> bool:
+    return Path("/lib/systemd/systemd-journald").exists() and shutil.which("journalctl") is not None and _is_root()
+
 
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "mosquitto": (_mosquitto, "needs Mosquitto and its security plugin: apt install mosquitto"),
@@ -44,5 +53,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         "needs the schema of AsyncAPI: npm install --no-save @asyncapi/specs, or ASYNCAPI_SCHEMA=FILE",
     ),
     "docker": (_docker, "needs a Docker engine with compose"),
+    "curl": (lambda: shutil.which("curl") is not None, "needs curl: apt install curl"),
+    "sqlite3": (lambda: shutil.which("sqlite3") is not None, "needs the sqlite3 command: apt install sqlite3"),
+    "journald": (_journald, "needs root and apt install systemd"),
     "openssh": (_openssh, "needs root and apt install openssh-server openssh-client sshpass sudo"),
 }

@@ -17,7 +17,7 @@ from agents.agent_linux import LinuxCollector
 from agents.journal import Cursor, Journal
 from core.messages import Event
 
-pytestmark = pytest.mark.openssh  # to be root, on a machine with systemd
+pytestmark = pytest.mark.journald
 
 
 class Journald:

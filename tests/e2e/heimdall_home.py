@@ -123,15 +123,21 @@ class Running:
         """The children's process numbers, by the name of their command."""
         assert self.process is not None
         found = {}
-        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
-        for pid in listed.stdout.split():
+        for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):  # it may have ended since
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                if not entry.name.isdigit() or parent_of(entry) != self.process.pid:
+                    continue
+                pid, words = entry.name, (entry / "cmdline").read_bytes().decode().split("\0")
                 if "mosquitto" in words[0]:
                     found["broker"] = int(pid)
                 elif "heimdall" in words[:-1]:
                     found[words[words.index("heimdall") + 1]] = int(pid)
         return found
+
+
+def parent_of(entry: Path) -> int:
+    """The parent of a process in /proc; the fields behind its name, which is in parentheses, have no spaces."""
+    return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
 
 
 def processes_of(home: Path) -> list[str]:

@@ -13,6 +13,7 @@ from heimdall_home import HOST, running, wait_until
 from postgresql_server import database
 
 LINES = 20_000
+REPETITIONS = int(os.environ.get("HEIMDALL_REPETITIONS", "1"))
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 
 
@@ -26,7 +27,8 @@ def write_log(path: Path) -> None:
 
 @pytest.mark.mosquitto
 @pytest.mark.parametrize("kind", DATABASES)
-def test_what_is_read_is_stored_once_whatever_is_killed(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("repetition", range(REPETITIONS))
+def test_what_is_read_is_stored_once_whatever_is_killed(kind: str, repetition: int, tmp_path: Path) -> None:
     seed = random.randrange(1 << 32)
     print("seed", seed)
     chance = random.Random(seed)
