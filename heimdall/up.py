@@ -14,14 +14,14 @@ from urllib.request import ProxyHandler, build_opener
 
 from broker import launcher
 from core import lock
-from core.errors import Conflict, Unavailable
+from core.errors import Conflict
 from core.home import Home
 from core.settings import Settings
 from core.topics import check_host
 from heimdall import ports
 from heimdall.supervisor import Child
 
-READY_SECONDS = 60.0
+READY_SECONDS = 30.0
 AGENT_WAITS_SECONDS = 15.0
 # who ends first: the agent says goodbye while its broker is still there
 STOP_ORDER = ("agent", "api", "ingest", "broker")
@@ -109,6 +109,8 @@ class Up:
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
+        for child in self._children.values():
+            child.kill()  # one that was just being started when the others were stopped
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -135,14 +137,12 @@ class Up:
 
     async def _announce(self) -> None:
         """Wait until all is ready, then print what runs and where to look."""
-        deadline = self._began + READY_SECONDS
-        trouble = await asyncio.to_thread(self._trouble)
-        while trouble and time.monotonic() < deadline:
+        complained = False
+        while trouble := await asyncio.to_thread(self._trouble):
+            if not complained and time.monotonic() - self._began > READY_SECONDS:
+                complained = True
+                say(f"not ready after {READY_SECONDS:.0f} s, still trying: {trouble}; logs are in {self._home.logs}")
             await asyncio.sleep(0.1)
-            trouble = await asyncio.to_thread(self._trouble)
-        if trouble:
-            say(f"not ready after {READY_SECONDS:.0f} s, still trying: {trouble}; the logs are in {self._home.logs}")
-            return
         self._ready.set()
         page = await self._login_link()
         address, key, home = self._settings.api_address, self._home.api_key, self._home
@@ -166,8 +166,8 @@ Ctrl-C stops it all.""")
 
     def _database(self) -> str:
         scheme, _, rest = self._settings.database_url.partition("://")
-        # the password of a URL is not for the screen
-        return rest[1:] if scheme == "sqlite" else f"{scheme}://{rest.rpartition('@')[2]}"
+        # a password, before the host or behind the question mark, is not for the screen
+        return rest[1:] if scheme == "sqlite" else f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
     def _trouble(self) -> str:
         """Empty when the API says that all is ready, else what it or the network says."""
@@ -187,5 +187,5 @@ Ctrl-C stops it all.""")
         )  # fmt: skip
         out, err = await process.communicate()
         if process.returncode != 0:
-            raise Unavailable(f"no link to the page could be made: {err.decode(errors='replace').strip()}")
+            return f"{self._settings.api_address} (no link could be made: {err.decode(errors='replace').strip()})"
         return out.decode().strip()
