@@ -59,7 +59,7 @@ class Ingestor:
         return {
             "events": self._events.trouble or "ok",
             "presence": self._presence.trouble or "ok",
-            "commit": self._writer.trouble or "ok",
+            "commit": self._writer.state(),
         }
 
     async def run(self) -> None:

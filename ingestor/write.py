@@ -29,6 +29,7 @@ log = logging.getLogger("ingestor.write")
 
 WAITING_BATCHES = 2  # full ones, beside the one that is being written
 LONGEST_PAUSE_SECONDS = 5.0
+SLOW_COMMIT_SECONDS = 5.0  # a database that is locked answers nothing for half a minute
 NOTICES_PER_BATCH = 100
 
 
@@ -51,7 +52,7 @@ class Work(NamedTuple):
 
 
 class Writer:
-    """Takes messages from the sessions and stores them. `trouble` is empty while the last commit worked."""
+    """Takes messages from the sessions and stores them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -63,7 +64,17 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self.counts = Counts()
-        self.trouble = ""
+        self._trouble = ""
+        self._committing_since: float | None = None
+
+    def state(self) -> str:
+        """`ok`, or why nothing is committed now."""
+        if self._trouble:
+            return self._trouble
+        since = self._committing_since
+        if since is not None and (seconds := asyncio.get_running_loop().time() - since) > SLOW_COMMIT_SECONDS:
+            return f"a commit has been under way for {seconds:.0f} s"
+        return "ok"
 
     def deliver_events(self, connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
         """Take messages of the events session; stop reading it while enough waits."""
@@ -117,19 +128,20 @@ class Writer:
     async def _commit(self, work: Work) -> None:
         pause = 0.1
         loop = asyncio.get_running_loop()
+        self._committing_since = loop.time()
         while True:
             try:
                 written = await loop.run_in_executor(self._thread, self._write, work)
                 break
             except HeimdallError as error:
-                if self.trouble != str(error):
+                if self._trouble != str(error):
                     log.error("cannot commit, trying again: %s", error)
-                self.trouble = str(error)
+                self._trouble = str(error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        if self.trouble:
+        if self._trouble:
             log.info("commits work again")
-        self.trouble = ""
+        self._trouble, self._committing_since = "", None
         self._count(work, written)
         settle(work.events)
         settle(work.presence)

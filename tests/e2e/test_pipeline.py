@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -248,3 +249,17 @@ def test_ops_can_tail_everything_and_sees_no_password(up: Running) -> None:
     secrets = [up.key, *(up.credential(name).password for name in ("ingestor", "api", "ops", "agent"))]
     logs = " ".join(path.read_text() for path in up.home.logs.iterdir()) + " ".join(seen) + up.printed()
     assert not [secret for secret in secrets if secret in logs]
+
+
+def test_readyz_names_a_database_that_another_program_has_locked(up: Running) -> None:
+    def state() -> str:
+        return str(httpx.get(f"{up.url}/readyz").json()["parts"]["ingestor"])
+
+    with contextlib.closing(sqlite3.connect(up.home.path / "mini_siem.db", timeout=30, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert heartbeat(up, "waits").status_code == 200
+        assert ingest(up, event("waits")).status_code == 200, "events are accepted meanwhile"
+        wait_until(lambda: "commit" in state())
+        other.execute("ROLLBACK")
+    wait_until(lambda: state() == "ok")
+    wait_until(lambda: (h := up.host("waits")) and h["total_events"] == 1)
