@@ -61,9 +61,9 @@ def run_embedded(configuration: Path, address: BrokerAddress, login: Credential)
     1 when it does not start, does not let `login` in or lets a stranger in, which is proven at once.
     Call it in the main thread.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # it reports every packet as an error, each through Python's logging: a third of its speed
-    logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
+    # it reports every packet as an error or a span, each through Python's logging: a third of its speed
+    for name in ("rumqttd", "tracing"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     from iotcore.iotcore import IotCoreBroker  # noqa: PLC0415 -- absent where there is no wheel
 
     stop = threading.Event()

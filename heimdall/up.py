@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import shlex
 import signal
 import sys
 import time
@@ -160,7 +161,7 @@ Heimdall is ready after {time.monotonic() - self._began:.1f} s: {self._broker_na
   database  {self._database()}
   logs      {home.logs}
 
-Try:  curl -H "api-key: $(cat {key})" {address}/hosts
+Try:  curl -H "api-key: $(cat {shlex.quote(str(key))})" {address}/hosts
 
 Ctrl-C stops it all.""")
 

@@ -27,6 +27,8 @@ def leave_to_a_newer_python():
         except OSError:
             works = False
         if works:
+            sys.stdout.write("Python %d.%d is too old: taking %s\n" % (tuple(sys.version_info[:2]) + (name,)))
+            sys.stdout.flush()
             sys.exit(subprocess.call([name] + sys.argv))
     fail(
         "Python %d.%d is too old: Heimdall needs %d.%d or newer. Install one (Debian, Ubuntu: apt install python3), "
