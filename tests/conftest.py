@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from machine import NEEDS
+
+from core.spool import Spool
 
 _present: dict[str, bool] = {}
 
@@ -20,3 +25,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             _present[name] = is_present()
         if not _present[name]:
             (pytest.fail if name in required else pytest.skip)(reason)
+
+
+@pytest.fixture(autouse=True)
+def _spools_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A spool is open as long as its process lives; a test's process lives on, and Python 3.13 warns of such files."""
+    opened: list[Spool] = []
+    open_file = Spool._open
+
+    def note(spool: Spool, path: Path, checkpoints: bool) -> None:
+        opened.append(spool)
+        open_file(spool, path, checkpoints)
+
+    monkeypatch.setattr(Spool, "_open", note)
+    yield
+    for spool in opened:
+        with contextlib.suppress(AttributeError):  # the file could not even be opened
+            spool.close()

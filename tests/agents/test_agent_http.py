@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from agent_process import AgentProcess, failed_logins, wait_for
+from sqlite_file import opened
 
 Start = Callable[..., AgentProcess]
 
@@ -77,7 +77,7 @@ def api() -> Iterator[Api]:
 
 
 def kept(tmp_path: Path, table: str) -> int:
-    with sqlite3.connect(tmp_path / "home" / "spool" / "agent.db") as db:
+    with opened(tmp_path / "home" / "spool" / "agent.db") as db:
         return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from agent_process import AgentProcess, Broker, Receiver, failed_logins, wait_for
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from sqlite_file import opened
 
 from core.clock import parse_time
 
@@ -20,7 +20,7 @@ Start = Callable[..., AgentProcess]
 
 
 def spooled(tmp_path: Path) -> int:
-    with sqlite3.connect(tmp_path / "home" / "spool" / "agent.db") as db:
+    with opened(tmp_path / "home" / "spool" / "agent.db") as db:
         return int(db.execute("SELECT count(*) FROM spool").fetchone()[0])
 
 
@@ -200,7 +200,7 @@ def test_an_event_that_the_broker_is_too_small_for_is_set_aside_and_the_next_goe
     append(log, failed_logins(2))
     wait_for(lambda: len(receiver.ids()) == 2, "its neighbours")
     wait_for(lambda: spooled(tmp_path) == 0, "the spool is empty")
-    with sqlite3.connect(tmp_path / "home" / "spool" / "agent.db") as db:
+    with opened(tmp_path / "home" / "spool" / "agent.db") as db:
         reason = db.execute("SELECT reason FROM quarantine").fetchone()[0]
     assert "more than the broker's limit" in reason
     agent.end()

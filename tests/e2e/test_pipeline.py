@@ -14,6 +14,7 @@ import httpx
 import paho.mqtt.client as mqtt
 import pytest
 from heimdall_home import HOST, Running, login_link, wait_until
+from sqlite_file import opened
 
 from core.clock import parse_time, rfc3339, utc_now
 from core.ids import uuid7
@@ -23,7 +24,7 @@ LINE = "Nov 23 06:55:46 web-01 sshd[24200]: Failed password for root from 203.0.
 
 
 def rows(up: Running, query: str, *values: object) -> list[tuple[object, ...]]:
-    with sqlite3.connect(up.home.path / "mini_siem.db", timeout=30) as database:
+    with opened(up.home.path / "mini_siem.db") as database:
         return database.execute(query, values).fetchall()
 
 

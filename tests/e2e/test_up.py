@@ -6,12 +6,12 @@ import contextlib
 import os
 import signal
 import socket
-import sqlite3
 from pathlib import Path
 
 import httpx
 import pytest
 from heimdall_home import Running, processes_of, running, wait_until
+from sqlite_file import opened
 
 from core.home import Home
 
@@ -139,7 +139,7 @@ def test_secrets_are_for_the_owner_alone(up: Running) -> None:
 
 def test_a_database_of_the_http_version_is_opened_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
-    with sqlite3.connect(path) as database:
+    with opened(path) as database:
         database.execute(
             "CREATE TABLE logs (id INTEGER PRIMARY KEY, event_id VARCHAR UNIQUE NOT NULL, timestamp VARCHAR, "
             "source_host VARCHAR, os_type VARCHAR, event_type VARCHAR, severity INTEGER, source_ip VARCHAR, "

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlite_file import opened
 from store_samples import NOW, a_batch, an_event
 
 from core.errors import Invalid
@@ -44,7 +45,7 @@ def make(path: Path) -> Make:
     """Makes an old file of `statements` and `rows` of logs, and opens it."""
 
     def made(*statements: str, rows: list[tuple] = [], beats: list[tuple] = []) -> Store:  # noqa: B006
-        with sqlite3.connect(path) as old:
+        with opened(path) as old:
             for statement in statements:
                 old.execute(statement)
             if rows:
@@ -58,7 +59,7 @@ def make(path: Path) -> Make:
 
 
 def query(path: Path, statement: str) -> list[tuple]:
-    with sqlite3.connect(path) as connection:
+    with opened(path) as connection:
         rows = connection.execute(statement).fetchall()
     connection.close()
     return rows
@@ -131,7 +132,7 @@ def test_ids_that_two_hosts_share_are_kept_and_new_ids_stay_unique(make: Make, p
     )  # fmt: skip
     assert store.write(a_batch(same_as_second)) == Written(0, 1, 0)
     assert query(path, "SELECT * FROM logs WHERE id <= 3 ORDER BY id") == rows
-    with sqlite3.connect(path) as other, pytest.raises(sqlite3.IntegrityError):
+    with opened(path) as other, pytest.raises(sqlite3.IntegrityError):
         other.execute(INSERT, a_row(9, "c", event_id=str(event.event_id)))
     other.close()
     store.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
+from sqlite_file import opened
 from store_samples import NOW, a_batch, an_event
 
 import store as store_package
@@ -113,12 +113,12 @@ def test_at_most_three_indexes_stand_beside_the_unique_one(store: Store) -> None
 
 def test_a_foreign_table_of_one_of_our_names_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
-    with sqlite3.connect(path) as other:
+    with opened(path) as other:
         other.execute("CREATE TABLE sessions (a)")
     other.close()
     with pytest.raises(Invalid, match="table sessions that is not Heimdall's"):
         open_store(f"sqlite:///{path}")
-    with sqlite3.connect(path) as other:
+    with opened(path) as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("sessions",)]
     other.close()
 
