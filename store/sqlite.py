@@ -59,9 +59,13 @@ class SQLite(Database):
         super().__init__(str(self.path), reader, writer)
         event.listen(reader, "begin", _begin_read)
         event.listen(writer, "begin", _begin_write)
-        with self.translated():
-            _make_file(self.path)
-            self._start_wal()
+        try:
+            with self.translated():
+                _make_file(self.path)
+                self._start_wal()
+        except BaseException:
+            self.close()
+            raise
 
     def _start_wal(self) -> None:
         """Write-ahead logging, which the file remembers; changing to it does not wait for locks by itself."""
@@ -181,6 +185,15 @@ def _make_file(path: Path) -> None:
 def _connect(path: Path, checkpoint_pages: int, cache_kib: int) -> sqlite3.Connection:
     # isolation_level None: the driver begins and commits nothing by itself
     connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection, checkpoint_pages, cache_kib)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, checkpoint_pages: int, cache_kib: int) -> None:
     # rows of an old database may hold text that is not UTF-8
     connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
     connection.create_function("readable_time", 1, _readable_time_or_null, deterministic=True)
@@ -193,7 +206,6 @@ def _connect(path: Path, checkpoint_pages: int, cache_kib: int) -> sqlite3.Conne
         "temp_store = MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    return connection
 
 
 def _readable_time_or_null(value: object) -> str | None:
