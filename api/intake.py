@@ -18,14 +18,13 @@ Everything else that does not fit is refused by itself, with its reason; its nei
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from api.problems import Refused
 from core.clock import parse_time
 from core.errors import Invalid
-from core.ids import stable_id
+from core.ids import ingested_id
 from core.messages import (
     EVENT_TYPES,
     NO_ADDRESS,
@@ -42,7 +41,6 @@ from core.topics import check_host
 MAX_EVENT_BYTES = 998_000  # with the array around it an event still goes as one message of 1,000,000 bytes
 MAX_ID_LENGTH = 1_024
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TEXT_KEYS = ("event_id", "timestamp", "source_host", "os_type", "event_type", "raw_message", "user")
 
 
@@ -154,7 +152,7 @@ def _event_id(host: str, text: str | None) -> UUID:
         raise Invalid("event_id is missing: use a UUID or any text that is unique within the host")
     if len(text) > MAX_ID_LENGTH:
         raise Invalid(f"event_id has {len(text)} characters, more than {MAX_ID_LENGTH}")
-    return UUID(text) if _UUID.fullmatch(text) else stable_id(host, text)
+    return ingested_id(host, text)
 
 
 def _event_type(text: str) -> EventType:

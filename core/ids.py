@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import uuid
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 # Namespace of every version 5 id that Heimdall makes (RFC 9562, section 5.5).
 NAMESPACE = uuid.UUID("6f1d3a52-4d0e-5c58-9d0c-4f8f6b3d2a71")
@@ -53,3 +56,11 @@ def stable_id(*parts: str) -> uuid.UUID:
     """A UUID version 5 made of `parts`: the same parts give the same id, on every machine."""
     # the unit separator keeps ("ab", "c") and ("a", "bc") apart
     return uuid.uuid5(NAMESPACE, "\x1f".join(parts))
+
+
+def ingested_id(host: str, text: str) -> uuid.UUID:
+    """The id of an event that an agent of the HTTP version calls `text`: that UUID, or one made of host and text.
+
+    Such ids are any text that is unique within a host.
+    """
+    return uuid.UUID(text) if _UUID.fullmatch(text) else stable_id(host, text)

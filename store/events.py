@@ -131,7 +131,8 @@ def _find_conflicts(connection: Connection, stored: Sequence[EventRow], refused:
         for event_id, *body in connection.execute(query):
             # rows of an old database may share an id: each of them counts
             bodies.setdefault(event_id, set()).add(tuple(body))
-    return [row for row in refused if row.body not in bodies.get(row.event_id, ())]
+    # an id that `logs` does not hold is that of an adopted row, which stands there under another: a duplicate
+    return [row for row in refused if row.event_id in bodies and row.body not in bodies[row.event_id]]
 
 
 def _conflict_letter(row: EventRow) -> DeadLetter:

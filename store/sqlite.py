@@ -11,11 +11,12 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, case, create_engine, event, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, case, create_engine, event, func, select
 from sqlalchemy.pool import QueuePool
 
 from core.clock import parse_time, rfc3339
 from core.errors import Invalid, Unavailable
+from core.ids import ingested_id
 from store import tables, upserts
 from store.database import WAIT_SECONDS, Database, EventRow
 
@@ -46,6 +47,8 @@ class SQLite(Database):
         self._next_truncate: datetime | None = None
         # an old database whose event ids are not unique has no index that finds all duplicates
         self._ids_unique = True
+        # and one with ids of any text knows its events under two
+        self._has_adopted_ids = False
         checkpoint_pages = _CHECKPOINT_PAGES if checkpointer else 0
         reader = create_engine(
             "sqlite://", creator=lambda: _connect(self.path, 0, 8_192), poolclass=QueuePool,
@@ -100,9 +103,19 @@ class SQLite(Database):
                 index["unique"] and not index["partial"] and index_columns(connection, index["name"]) == ["event_id"]
                 for index in indexes
             )
+            adopted = connection.exec_driver_sql("SELECT 1 FROM sqlite_schema WHERE name = 'adopted_ids'").first()
+            self._has_adopted_ids = adopted is not None
 
     def insert_events(self, connection: Connection, rows: Sequence[EventRow]) -> set[str] | None:
         """See `Database.insert_events`: all at once, and row by row only when an id was there already."""
+        if not self._has_adopted_ids:
+            return self._insert_new(connection, rows)
+        adopted = _find_known(connection, tables.adopted_ids, [row.event_id for row in rows])
+        fresh = [row for row in rows if row.event_id not in adopted]
+        inserted = self._insert_new(connection, fresh)
+        return {row.event_id for row in fresh} if inserted is None and adopted else inserted
+
+    def _insert_new(self, connection: Connection, rows: Sequence[EventRow]) -> set[str] | None:
         cursor = _as_sqlite(connection.connection.driver_connection).cursor()
         if self._ids_unique:
             cursor.execute("SAVEPOINT events")
@@ -115,7 +128,7 @@ class SQLite(Database):
         fresh: dict[str, EventRow] = {}
         for row in rows:
             fresh.setdefault(row.event_id, row)
-        for known in _find_known(connection, list(fresh)):
+        for known in _find_known(connection, tables.logs, list(fresh)):
             del fresh[known]
         cursor.executemany(_INSERT, fresh.values())
         return None if len(fresh) == len(rows) else set(fresh)
@@ -196,6 +209,7 @@ def _connect(path: Path, checkpoint_pages: int, cache_kib: int) -> sqlite3.Conne
 def _prepare(connection: sqlite3.Connection, checkpoint_pages: int, cache_kib: int) -> None:
     # rows of an old database may hold text that is not UTF-8
     connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
+    connection.create_function("ingested_id", 2, _ingested_id, deterministic=True)
     connection.create_function("readable_time", 1, _readable_time_or_null, deterministic=True)
     for pragma in (
         "busy_timeout = 5000",
@@ -206,6 +220,11 @@ def _prepare(connection: sqlite3.Connection, checkpoint_pages: int, cache_kib: i
         "temp_store = MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _ingested_id(host: object, text: object) -> str:
+    """For SQL: the id under which `POST /ingest` stores what an old row calls `text`."""
+    return str(ingested_id(str(host), str(text)))
 
 
 def _readable_time_or_null(value: object) -> str | None:
@@ -253,11 +272,10 @@ def _begin_write(connection: Connection) -> None:
         raw.execute("PRAGMA busy_timeout = 5000")
 
 
-def _find_known(connection: Connection, ids: list[str]) -> set[str]:
+def _find_known(connection: Connection, table: Table, ids: list[str]) -> set[str]:
+    """Those of `ids` that stand in the column `event_id` of `table`."""
     known: set[str] = set()
     for start in range(0, len(ids), _IDS_PER_QUERY):
         chunk = ids[start : start + _IDS_PER_QUERY]
-        known.update(
-            connection.execute(select(tables.logs.c.event_id).where(tables.logs.c.event_id.in_(chunk))).scalars()
-        )
+        known.update(connection.execute(select(table.c.event_id).where(table.c.event_id.in_(chunk))).scalars())
     return known

@@ -221,3 +221,6 @@ leases = Table(
     Column("holder", Text, nullable=False),
     Column("expires_at", Moment, nullable=False),
 )
+
+# only in a database of the HTTP version: the ids that its rows would have, had they come through `POST /ingest`
+adopted_ids = Table("adopted_ids", MetaData(), Column("event_id", String, primary_key=True))

@@ -46,11 +46,13 @@ def adopt(connection: Connection, old: set[str]) -> None:
     """Take over the tables `old`, in the migration's transaction.
 
     1. Indexes: a unique one on the event's id, none that is not needed.
-    2. `activity` is counted from the rows of `logs`.
-    3. `heartbeats`: times in our format, one row a host; what has no place there goes to `dead_letters`.
+    2. The ids under which `POST /ingest` would bring the rows again are kept, so that they are duplicates then.
+    3. `activity` is counted from the rows of `logs`.
+    4. `heartbeats`: times in our format, one row a host; what has no place there goes to `dead_letters`.
     """
     if "logs" in old:
         _replace_indexes(connection)
+        _keep_ids(connection)
         _count_activity(connection)
     if "heartbeats" in old:
         _adopt_heartbeats(connection)
@@ -88,6 +90,15 @@ def _replace_indexes(connection: Connection) -> None:
         last = connection.exec_driver_sql("SELECT max(id) FROM logs").scalar_one()
         connection.exec_driver_sql(f"CREATE UNIQUE INDEX logs_new_event_id ON logs (event_id) WHERE id > {last}")
         connection.exec_driver_sql("CREATE INDEX logs_event_id ON logs (event_id)")
+
+
+def _keep_ids(connection: Connection) -> None:
+    """Old rows keep their ids, which are any text; the same event sent again comes under another one."""
+    connection.exec_driver_sql("CREATE TABLE adopted_ids (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
+    connection.exec_driver_sql(
+        "INSERT OR IGNORE INTO adopted_ids SELECT ingested_id(source_host, event_id) FROM logs"
+        " WHERE source_host <> '' AND event_id <> '' AND ingested_id(source_host, event_id) <> event_id"
+    )
 
 
 def _drop_index(connection: Connection, name: str) -> None:

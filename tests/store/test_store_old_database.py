@@ -13,6 +13,7 @@ from sqlite_file import opened
 from store_samples import NOW, a_batch, an_event
 
 from core.errors import Invalid
+from core.ids import ingested_id
 from store import EventFilter, Store, Written, open_store
 
 LOGS = (
@@ -60,9 +61,7 @@ def make(path: Path) -> Make:
 
 def query(path: Path, statement: str) -> list[tuple]:
     with opened(path) as connection:
-        rows = connection.execute(statement).fetchall()
-    connection.close()
-    return rows
+        return connection.execute(statement).fetchall()
 
 
 def a_row(number: int, host: str, moment: str = "2025-12-03T20:49:50.123456+00:00Z", **changes: object) -> tuple:
@@ -136,6 +135,21 @@ def test_ids_that_two_hosts_share_are_kept_and_new_ids_stay_unique(make: Make, p
         other.execute(INSERT, a_row(9, "c", event_id=str(event.event_id)))
     other.close()
     store.close()
+
+
+def test_an_event_of_an_old_row_that_is_sent_again_is_a_duplicate(make: Make, path: Path) -> None:
+    upper = "0193A2B0-7C1E-4ABC-8DEF-0123456789AB"
+    ids = ["box-failed-pwd-0cc175b9", upper, upper[:-1].lower() + "c"]
+    rows = [(number, ids[number - 1], *a_row(number, "box")[2:]) for number in (1, 2, 3)]
+    store = make(LOGS, rows=rows)
+    again = [an_event("box", event_id=ingested_id("box", text)) for text in ids[:2]]
+    of_another_host = an_event("other", event_id=ingested_id("other", ids[0]))
+    new = an_event("box")
+    assert store.write(a_batch(*again, of_another_host, new, again[0])) == Written(2, 3, 0)
+    assert query(path, "SELECT count(*) FROM logs") == [(5,)]
+    host = store.get_host("box")
+    assert host is not None
+    assert host.total_events == 4
 
 
 def test_odd_values_are_kept_and_readable(make: Make, path: Path) -> None:

@@ -11,7 +11,7 @@ from store.migrations.adoption import adopt, check_tables
 revision = "0001"
 down_revision = None
 
-_MADE = ("activity", "host_info", "dead_letters", "api_keys", "sessions", "login_links", "leases")
+_MADE = ("activity", "host_info", "dead_letters", "api_keys", "sessions", "login_links", "leases", "adopted_ids")
 
 
 def upgrade() -> None:
