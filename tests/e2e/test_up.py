@@ -157,9 +157,15 @@ def test_a_database_of_the_http_version_is_opened_as_it_is(tmp_path: Path) -> No
         newest = up.get("/events", source_host="host-0", limit=1)["events"][0]
         assert newest["event_id"] == "host-0-failed-pwd-41958"
         again = {
-            "event_id": "host-0-failed-pwd-0", "timestamp": "2025-12-03T20:49:50.123456+00:00Z",
-            "source_host": "host-0", "os_type": "LINUX", "event_type": "LOGIN_FAIL", "severity": 3, "user": "root", "raw_message": "x",
-        }  # fmt: skip
+            "event_id": "host-0-failed-pwd-0",
+            "timestamp": "2025-12-03T20:49:50.123456+00:00Z",
+            "source_host": "host-0",
+            "os_type": "LINUX",
+            "event_type": "LOGIN_FAIL",
+            "severity": 3,
+            "user": "root",
+            "raw_message": "x",
+        }
         events = [again, {**again, "event_id": "host-0-failed-pwd-new"}]
         answer = httpx.post(f"{up.url}/ingest", json={"events": events}, headers={"api-key": up.key})
         assert answer.json()["events_processed"] == 2
