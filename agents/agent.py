@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import List, Optional, Tuple
 
 from agents.collector import Collector
-from agents.link import Link, printable
+from agents.link import Link
 from core.clock import utc_now
 from core.errors import Unavailable
 from core.ids import uuid7
 from core.messages import Event, Heartbeat, OsType
 from core.spool import Spool, SpoolDamaged, SpoolFull
+from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 

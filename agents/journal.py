@@ -11,10 +11,10 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import IO, Any, Dict, List, NamedTuple, Optional, Sequence
 
-from agents.link import printable
 from agents.syslog import Line
 from core.clock import rfc3339
 from core.errors import Invalid
+from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 

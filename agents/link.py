@@ -48,9 +48,3 @@ class Backoff:
     def reset(self) -> None:
         """Something worked: the next failure begins at the shortest delay again."""
         self.failures = 0
-
-
-def printable(text: object, limit: int = 300) -> str:
-    """`text` for a log line: one line, no control or direction signs, at most `limit` characters."""
-    shown = str(text)[:limit]
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in shown)

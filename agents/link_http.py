@@ -14,10 +14,11 @@ from collections import deque
 from http.client import HTTPException
 from typing import Any, Deque, Dict, List, NamedTuple, Optional
 
-from agents.link import Backoff, printable
+from agents.link import Backoff
 from core.errors import Unavailable
 from core.messages import Heartbeat, encode
 from core.spool import Batch, Spool, SpoolDamaged
+from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 

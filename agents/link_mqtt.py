@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import Deque, Optional
 
-from agents.link import Backoff, printable
+from agents.link import Backoff
 from agents.session_mqtt import NOT_DELIVERED, PATIENCE_SECONDS, REFUSED, Lost, Session
 from core.errors import Unavailable
 from core.forwarder import Forwarder
@@ -20,6 +20,7 @@ from core.home import Credential
 from core.messages import Heartbeat, Info
 from core.settings import BrokerAddress
 from core.spool import Spool, SpoolDamaged
+from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 

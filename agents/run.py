@@ -24,7 +24,7 @@ from agents.machine import describe_machine
 from agents.reading import LineReader, Summary, spool_file, wait_until_sent
 from core import lock
 from core.errors import Conflict, Invalid
-from core.home import Credential, Home
+from core.home import Home, find_login
 from core.messages import OsType
 from core.settings import Settings
 from core.spool import Spool
@@ -171,7 +171,7 @@ def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval:
         link = HttpLink(host, kind.os_type, settings.api_url, settings.api_key, spool)
     else:
         info = describe_machine(kind.os_type, interval, boot)
-        link = MqttLink(host, settings.broker, _find_credential(settings, home), info, spool)
+        link = MqttLink(host, settings.broker, find_login(settings, "agent"), info, spool)
     return Agent(host, boot, kind.make_collector(host), spool, link, interval)
 
 
@@ -205,12 +205,6 @@ def _find_host(settings: Settings, options: argparse.Namespace, home: Home) -> s
             log.info("reporting as %s, the name that this home is enrolled under", enrolled)
         return check_host(enrolled, f"the user in {home.credential_path('agent')}")
     return host
-
-
-def _find_credential(settings: Settings, home: Home) -> Credential:
-    if settings.broker.user:
-        return Credential(settings.broker.user, settings.broker.password)
-    return home.credential("agent")
 
 
 class _Stop:

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from core.clock import utc_now
 from core.errors import Unavailable
-from core.home import Home, read_secret, write_secret
+from core.home import Home
 from core.settings import Settings
 from store import Key, Store
 
@@ -44,13 +44,7 @@ def register_keys(settings: Settings, store: Store) -> None:
     The file is made when it is absent: with `SIEM_API_KEY`, else with a new key. Raises `Unavailable`
     (home or database) and `Invalid` (others may read the file).
     """
-    path = Home(settings.home).api_key
-    if not path.exists():
-        try:
-            write_secret(path, (settings.api_key or make_secret()) + "\n")
-        except OSError as error:
-            raise Unavailable(f"{path} cannot be written ({error.strerror}): give yourself the right to it") from error
-    kept = read_secret(path)
+    kept = Home(settings.home).make_api_key(settings.api_key)
     store.add_key(hash_secret(kept), "api-key", KEY_SCOPES)
     if settings.api_key and settings.api_key != kept:
         store.add_key(hash_secret(settings.api_key), "SIEM_API_KEY", KEY_SCOPES)

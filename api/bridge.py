@@ -24,7 +24,7 @@ from api.signs import Signs
 from core.clock import utc_now
 from core.errors import HeimdallError, Unavailable
 from core.forwarder import Forwarder
-from core.home import Credential, Home
+from core.home import find_login
 from core.messages import Heartbeat, OsType, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from core.spool import Batch, Spool
@@ -36,8 +36,6 @@ LONGEST_PAUSE_SECONDS = 8.0
 ANSWER_SECONDS = 5.0  # longer than any healthy broker needs for a PUBACK, shorter than agents wait
 WINDOW = 64  # batches without a receipt: many hosts share this spool, so more than an agent's 8
 HEADER_BYTES = 1_024  # of a PUBLISH packet: topic, response topic, correlation data, lengths
-
-_INGESTORS = service_topic("ingestor", "")
 
 log = logging.getLogger(__name__)
 
@@ -138,17 +136,11 @@ class Bridge:
         finally:
             self._leave(connection)
 
-    def _credential(self) -> Credential:
-        broker = self._settings.broker
-        if broker.user:
-            return Credential(broker.user, broker.password)
-        return Home(self._settings.home).credential("api")
-
     def _connect(self) -> Connection:
         session = secrets.token_hex(8)
         connection = Connection(
             self._settings.broker,
-            self._credential(),
+            find_login(self._settings, "api"),
             f"@api-{self._instance}",
             self._sign(session, "offline", "lost"),
             self._deliver,

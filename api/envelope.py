@@ -8,6 +8,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import make_problem
+from core.text import printable
 
 log = logging.getLogger("api.access")
 
@@ -52,7 +53,7 @@ class Envelope:
         try:
             await self._app(scope, receive, send_sealed)
         except Exception:
-            log.exception("%s %s failed", scope["method"], escape_text(scope["path"]))
+            log.exception("%s %s failed", scope["method"], printable(scope["path"]))
             if status:
                 raise  # the answer has begun: the server can only cut it off
             detail = "the API has a fault; its log has more"
@@ -68,10 +69,5 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
     # a query is logged only once a route has found all of it to be known filters: it may hold secrets else
     query = scope.get("heimdall.query")
     client = scope["client"][0] if scope.get("client") else "-"
-    target = escape_text(f"{path}?{query}" if query else path)
-    log.info("%s %s %s %d %.0f ms", client, escape_text(method), target, status, seconds * 1000)
-
-
-def escape_text(text: str) -> str:
-    """`text` on one line, without control, format (bidirectional) and surrogate characters; cut at 500."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:500])
+    target = printable(f"{path}?{query}" if query else path, 500)
+    log.info("%s %s %s %d %.0f ms", client, printable(method), target, status, seconds * 1000)

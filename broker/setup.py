@@ -35,8 +35,7 @@ def write_files(settings: Settings, home: Home, broker_folder: str | None = None
     home.prepare()
     try:
         _write_broker(settings, home, Path(broker_folder) if broker_folder else home.broker)
-        if not home.api_key.exists():
-            write_secret(home.api_key, (settings.api_key or secrets.token_urlsafe(32)) + "\n")
+        home.make_api_key(settings.api_key)
         _write_database(settings, home.path / "database")
     except OSError as error:
         raise Unavailable(f"{error.filename} cannot be written ({error.strerror}): see who owns its folder") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import Invalid, Unavailable
+from core.settings import Settings
 
 # who has a user at the broker beside the enrolled agents; `agent` is this machine's own
 SERVICES = ("ingestor", "watch", "keeper", "api", "ops")
@@ -77,6 +78,29 @@ class Home:
         made = Credential(user, secrets.token_urlsafe(32))
         write_secret(path, f"{made.user}:{made.password}\n")
         return made
+
+    def make_api_key(self, wanted: str = "") -> str:
+        """The key in `api-key`; when the file is absent it is made, with `wanted` or else a new key.
+
+        Raises `Unavailable` when it cannot be written and `Invalid` when others may read it.
+        """
+        if not self.api_key.exists():
+            try:
+                write_secret(self.api_key, (wanted or secrets.token_urlsafe(32)) + "\n")
+            except OSError as error:
+                raise Unavailable(
+                    f"{self.api_key} cannot be written ({error.strerror}): give yourself the right to it"
+                ) from error
+        return read_secret(self.api_key)
+
+
+def find_login(settings: Settings, name: str) -> Credential:
+    """Who logs in at the broker as `name`: whom the settings say, else the credential that the home keeps.
+
+    Raises `Unavailable` when there is none and `Invalid` when others may read the file.
+    """
+    broker = settings.broker
+    return Credential(broker.user, broker.password) if broker.user else Home(settings.home).credential(name)
 
 
 def write_secret(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from core.process import end_with_parent
+from core.text import printable
 
 LOG_BYTES, LOG_FILES = 5 * 1024 * 1024, 3
 SECOND_TRY_SECONDS = 1.0
@@ -38,10 +39,6 @@ class Child:
         self._last_line = ""
         self._file = logging.handlers.RotatingFileHandler(log, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1)
         log.chmod(0o600)
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
 
     async def run(self) -> None:
         """Start the process, and again whenever it ends, until `stop` was called."""
@@ -113,8 +110,3 @@ class Child:
                     os.killpg(self._process.pid, signal.SIGKILL)
                 else:
                     self._process.kill()
-
-
-def printable(text: str) -> str:
-    """`text` with every control character shown instead of sent: a log line may hold a host's words."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)[:300]

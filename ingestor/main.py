@@ -13,7 +13,7 @@ import mqtt5
 from core import topics
 from core.clock import utc_now
 from core.errors import Conflict, Invalid
-from core.home import Credential, Home
+from core.home import Credential, find_login
 from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from ingestor.lease import RENEW_SECONDS, Slot
@@ -105,12 +105,7 @@ class Ingestor:
     def _publish_status(self, payload: bytes) -> None:
         connection = self._presence.connection
         if connection is not None:
-            connection.write(
-                mqtt5.PublishPacket(
-                    self._topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, retain=True,
-                    packet_id=connection.next_packet_id(), content_type=CONTENT_TYPE, payload_format_indicator=1,
-                ).write()
-            )  # fmt: skip
+            connection.publish(self._topic, payload, retain=True)
 
     async def _give_signs(self) -> None:
         while True:
@@ -154,7 +149,7 @@ def run(settings: Settings, *, shared: bool = True) -> int:
     """
     if settings.broker.websockets:
         raise Invalid(f"HEIMDALL_BROKER_URL={settings.broker}: the ingestor speaks mqtt:// or mqtts://")
-    credential = _credential(settings)
+    credential = find_login(settings, "ingestor")
     store = open_store(settings.database_url, keep_days=settings.keep_days, checkpointer=True)
     try:
         slot = Slot(store)
@@ -167,8 +162,3 @@ def run(settings: Settings, *, shared: bool = True) -> int:
 async def _ingest(settings: Settings, credential: Credential, store: Store, slot: Slot, shared: bool) -> None:
     # the futures inside belong to the running loop
     await Ingestor(settings, credential, store, slot, shared=shared).run()
-
-
-def _credential(settings: Settings) -> Credential:
-    broker = settings.broker
-    return Credential(broker.user, broker.password) if broker.user else Home(settings.home).credential("ingestor")

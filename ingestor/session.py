@@ -17,6 +17,7 @@ import mqtt5
 
 from core.errors import Unavailable
 from core.home import Credential
+from core.messages import CONTENT_TYPE
 from core.settings import BrokerAddress
 
 log = logging.getLogger("ingestor.session")
@@ -108,6 +109,14 @@ class Connection(asyncio.Protocol):
         """Send a PUBACK for each, in the given order (MQTT 5, section 4.6: the order of receipt)."""
         self.write(b"".join(mqtt5.PubAckPacket(packet_id).write() for packet_id in packet_ids))
 
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish JSON at QoS 1, without waiting for the PUBACK: the next one says more than a repetition would."""
+        packet = mqtt5.PublishPacket(
+            topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, retain=retain, packet_id=self.next_packet_id(),
+            content_type=CONTENT_TYPE, payload_format_indicator=1,
+        )  # fmt: skip
+        self.write(packet.write())
+
     def next_packet_id(self) -> int:
         """A packet identifier for a message of our own; they wrap far beyond what is ever open."""
         self._packet_id = self._packet_id % 65_535 + 1
@@ -174,7 +183,6 @@ class Session:
         self._filters, self._deliver, self._will = filters, deliver, will
         self.connection: Connection | None = None
         self.trouble = "not connected yet"
-        self.reconnects = 0
 
     async def run(self) -> None:
         """Hold the session. Ends only by being cancelled."""
@@ -192,7 +200,6 @@ class Session:
                 log.warning("%s lost its session at %s: %s", self._client_id, self._address, reason)
             self.trouble = reason
             await self.close()
-            self.reconnects += 1
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 

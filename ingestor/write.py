@@ -20,7 +20,7 @@ import mqtt5
 from core import topics
 from core.clock import utc_now
 from core.errors import HeimdallError
-from core.messages import CONTENT_TYPE, DeadNotice, encode
+from core.messages import DeadNotice, encode
 from ingestor.batch import Batch
 from ingestor.session import Connection
 from store import Store, WriteBatch, Written
@@ -179,15 +179,9 @@ def settle(batch: Batch) -> None:
         connection.acknowledge(packet_ids)
     for connection, topic, correlation in batch.receipts:
         connection.write(mqtt5.PublishPacket(topic, b"", correlation_data=correlation).write())
-    for connection in by_connection:
+    # a batch may hold messages of a connection that has broken since: the last one is the living one
+    for connection in list(by_connection)[-1:]:
         for topic in batch.retained:
             connection.write(mqtt5.PublishPacket(topic, b"", retain=True).write())
         for letter in batch.dead[:NOTICES_PER_BATCH]:
-            notice = encode(DeadNotice(letter.topic, letter.reason, letter.size))
-            connection.write(
-                mqtt5.PublishPacket(
-                    topics.DEAD, notice, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=connection.next_packet_id(),
-                    content_type=CONTENT_TYPE, payload_format_indicator=1,
-                ).write()
-            )  # fmt: skip
-        break
+            connection.publish(topics.DEAD, encode(DeadNotice(letter.topic, letter.reason, letter.size)))
