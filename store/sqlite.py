@@ -209,7 +209,7 @@ def _connect(path: Path, checkpoint_pages: int, cache_kib: int) -> sqlite3.Conne
 def _prepare(connection: sqlite3.Connection, checkpoint_pages: int, cache_kib: int) -> None:
     # rows of an old database may hold text that is not UTF-8
     connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
-    connection.create_function("ingested_id", 2, _ingested_id, deterministic=True)
+    connection.create_function("other_id", 2, _other_id, deterministic=True)
     connection.create_function("readable_time", 1, _readable_time_or_null, deterministic=True)
     for pragma in (
         "busy_timeout = 5000",
@@ -222,9 +222,10 @@ def _prepare(connection: sqlite3.Connection, checkpoint_pages: int, cache_kib: i
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _ingested_id(host: object, text: object) -> str:
-    """For SQL: the id under which `POST /ingest` stores what an old row calls `text`."""
-    return str(ingested_id(str(host), str(text)))
+def _other_id(host: object, text: object) -> str | None:
+    """For SQL: the id under which `POST /ingest` stores what an old row calls `text`, NULL when it is that."""
+    made = str(ingested_id(str(host), str(text)))
+    return None if made == text else made
 
 
 def _readable_time_or_null(value: object) -> str | None:

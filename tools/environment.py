@@ -84,7 +84,7 @@ def main():
         sys.stdout.write("making the environment %s (Python %d.%d)\n" % ((folder,) + tuple(sys.version_info[:2])))
         run("an empty environment", [sys.executable, "-m", "venv", "--clear", folder])
     run(
-        "Heimdall and what it needs, from PyPI (a minute)",
+        "Heimdall and what it needs, from PyPI",
         [python, "-m", "pip", "install", "--disable-pip-version-check", "-q", "-e"]
         + ["%s[%s]" % (root, ",".join(extras))],
     )

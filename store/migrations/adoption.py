@@ -95,9 +95,10 @@ def _replace_indexes(connection: Connection) -> None:
 def _keep_ids(connection: Connection) -> None:
     """Old rows keep their ids, which are any text; the same event sent again comes under another one."""
     connection.exec_driver_sql("CREATE TABLE adopted_ids (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
+    # a NULL, for an id that stays the same, is ignored as a repetition is
     connection.exec_driver_sql(
-        "INSERT OR IGNORE INTO adopted_ids SELECT ingested_id(source_host, event_id) FROM logs"
-        " WHERE source_host <> '' AND event_id <> '' AND ingested_id(source_host, event_id) <> event_id"
+        "INSERT OR IGNORE INTO adopted_ids SELECT other_id(source_host, event_id) FROM logs"
+        " WHERE source_host <> '' AND event_id <> ''"
     )
 
 
