@@ -1,0 +1,104 @@
+"""A real agent whose source is numbers: `numbered_agent.py COUNT`, everything else from the environment.
+
+It makes COUNT events, or fewer when a file `enough` appears in its home before.
+
+Each number is an event whose id follows from host and number alone, so that the same number read again is the
+same event, and a test knows without a ledger what must be stored. Spool, link and heartbeat are the agent's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from agents.agent import Agent, describe_damage, make_alert, open_spool
+from agents.collector import Reading
+from agents.link import Link
+from agents.link_http import HttpLink
+from agents.link_mqtt import MqttLink
+from agents.machine import describe_machine
+from agents.run import _Stop
+from core import forwarder, lock
+from core.home import Home, find_login
+from core.messages import Event, OsType
+from core.settings import Settings, load
+
+INTERVAL_SECONDS = 1.0
+
+
+def numbered_id(host: str, number: int) -> UUID:
+    """The id of the event `number` of `host`: version 7, of today, the same in every process of a test run."""
+    ms = int(os.environ["TEST_MS"])
+    tail = int.from_bytes(hashlib.sha256(f"{host}/{number}".encode()).digest()[:9], "big")
+    return UUID(int=(ms << 80) | (7 << 76) | ((tail >> 62 & 0xFFF) << 64) | (2 << 62) | (tail & (1 << 62) - 1))
+
+
+def numbered_event(host: str, number: int) -> Event:
+    # by a clock that a test may set wrong; from the id, so that the same number has the same body each time
+    seconds = int(os.environ["TEST_MS"]) / 1000 + float(os.environ.get("TEST_CLOCK_OFFSET", "0"))
+    happened = datetime.fromtimestamp(seconds, UTC)
+    severity = number % 5 + 1
+    return Event(numbered_id(host, number), happened, host, "LINUX", "LOGIN_FAIL", severity, f"number {number}")
+
+
+class Numbers:
+    """A collector of numbers, `at_once` a read, until there are `count` or the file `enough` is there."""
+
+    name = "numbers"
+    os_type: OsType = "LINUX"
+
+    def __init__(self, host: str, count: int, enough: Path, at_once: int, pause_seconds: float) -> None:
+        self._host, self._count, self._enough = host, count, enough
+        self._at_once, self._pause_seconds = at_once, pause_seconds
+
+    def read(self, position: str | None) -> Reading:
+        first = int(position or 0)
+        behind = first if self._enough.exists() else min(first + self._at_once, self._count)
+        if behind > first:
+            time.sleep(self._pause_seconds)
+        return Reading([numbered_event(self._host, number) for number in range(first, behind)], str(behind))
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def make_agent(settings: Settings, home: Home, count: int) -> Agent:
+    host, boot = settings.host, os.urandom(8).hex()
+    spool, damaged = open_spool(home.agent_spool)
+    if damaged:
+        spool.append([make_alert(host, "LINUX", 4, describe_damage(damaged, "found at start"))])
+    link: Link
+    if settings.api_url and not settings.broker_set:
+        link = HttpLink(host, "LINUX", settings.api_url, settings.api_key, spool)
+    else:
+        info = describe_machine("LINUX", INTERVAL_SECONDS, boot)
+        link = MqttLink(host, settings.broker, find_login(settings, "agent"), info, spool)
+    at_once, pause_seconds = int(os.environ.get("TEST_AT_ONCE", "20")), float(os.environ.get("TEST_PAUSE", "0.01"))
+    numbers = Numbers(host, count, home.path / "enough", at_once, pause_seconds)
+    return Agent(host, boot, numbers, spool, link, INTERVAL_SECONDS)
+
+
+def main() -> int:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # a receipt that is lost shall cost a test a second, not ten; everything else is as it is shipped
+    forwarder.PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE", "1.0"))
+    settings = load()
+    home = Home(settings.home)
+    home.prepare()
+    lock.hold(home.agent_lock, "the agent")
+    agent = make_agent(settings, home, int(sys.argv[1]))
+    stop = _Stop()
+    with stop:
+        agent.run(stop.event)
+    agent.spool.close()
+    return stop.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
