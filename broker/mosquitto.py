@@ -84,7 +84,7 @@ def write_configuration(
         *_store(data),
         # as shipped it drops what exceeds 1,000 waiting messages, and says success
         "max_queued_messages 1000000",
-        "max_inflight_messages 1000",
+        "max_inflight_messages 4000",
         "set_tcp_nodelay true",
         # told in CONNACK; message_size_limit instead answers with a PUBACK that MQTT 5 does not know
         f"max_packet_size {PACKET_BYTES}",

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from core.errors import Invalid
@@ -34,6 +35,7 @@ AGENT_KINDS = (EVENTS, HEARTBEAT, STATUS, INFO)
 INGESTORS = "ingestors"  # name of the shared subscription's group (MQTT 5, section 4.8.2)
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_HOST_TOPIC = re.compile(rf"{HOSTS}/(?!\.{{1,2}}/)({_HOST.pattern})/([^/]*)")
 
 
 class HostTopic(NamedTuple):
@@ -75,15 +77,11 @@ def service_topic(name: str, instance: str) -> str:
     return f"{SERVICES}/{name}/{instance}"
 
 
+@lru_cache(maxsize=65_536)
 def parse_host_topic(topic: str) -> HostTopic | None:
     """Host and kind of a topic below `hosts`; `None` for any other topic or a name that is none."""
-    levels = topic.split("/")
-    if len(levels) != 5 or levels[0] != "heimdall" or levels[1] != "v1" or levels[2] != "hosts":
-        return None
-    host = levels[3]
-    if not _HOST.fullmatch(host) or host in (".", ".."):
-        return None
-    return HostTopic(host, levels[4])
+    found = _HOST_TOPIC.fullmatch(topic)
+    return HostTopic(found[1], found[2]) if found else None
 
 
 def parse_service_topic(topic: str) -> tuple[str, str] | None:

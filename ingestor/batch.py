@@ -27,7 +27,7 @@ class Batch:
     dead: list[DeadLetter] = field(default_factory=list)
     beats: dict[str, Beat] = field(default_factory=dict)
     infos: dict[str, str] = field(default_factory=dict)
-    acknowledgements: list[tuple[Connection, int]] = field(default_factory=list)
+    acknowledgements: dict[Connection, list[int]] = field(default_factory=dict)
     receipts: list[tuple[Connection, str, bytes]] = field(default_factory=list)
     retained: set[str] = field(default_factory=set)
     messages: int = 0
@@ -44,18 +44,22 @@ class Batch:
 
     def take(self, connection: Connection, packet: mqtt5.PublishPacket, now: datetime) -> None:
         """Add one message. Whatever it holds, it will be acknowledged: what does not fit is a dead letter."""
+        payload = packet.payload
         self.messages += 1
-        self.size_bytes += len(packet.payload)
+        self.size_bytes += len(payload)
         if packet.packet_id is not None:
-            self.acknowledgements.append((connection, packet.packet_id))
+            packet_ids = self.acknowledgements.get(connection)
+            if packet_ids is None:
+                packet_ids = self.acknowledgements[connection] = []
+            packet_ids.append(packet.packet_id)
         if packet.retain:
             # a publish cannot be kept from being retained; its copy on the broker is cleared after the commit
-            if not packet.payload:
+            if not payload:
                 return
             self.retained.add(packet.topic)
         found = topics.parse_host_topic(packet.topic)
         if found is None:
-            self._bury(packet, None, "the topic names no host that could be one", packet.payload)
+            self._bury(packet, None, "the topic names no host that could be one", payload)
         elif found.kind == topics.EVENTS:
             self._take_events(connection, packet, found.host)
         else:

