@@ -157,10 +157,20 @@ def run(settings: Settings, *, shared: bool = True) -> int:
     store = open_store(settings.database_url, keep_days=settings.keep_days, checkpointer=True)
     try:
         slot = Slot(store)
-        asyncio.run(_ingest(settings, credential, store, slot, shared))
+        with asyncio.Runner(loop_factory=_make_loop) as runner:
+            runner.run(_ingest(settings, credential, store, slot, shared))
     finally:
         store.close()
     return 0
+
+
+def _make_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it runs (not on Windows): a broker sends message by message, so waking up is what costs."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 async def _ingest(settings: Settings, credential: Credential, store: Store, slot: Slot, shared: bool) -> None:

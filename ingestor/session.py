@@ -12,6 +12,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 import mqtt5
 
@@ -46,9 +47,9 @@ class Connection(asyncio.Protocol):
         self.heard = loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 -- narrows asyncio's own type
-        self._transport = transport
-        transport.write(self._connect.write())
+        # uvloop's transports are none of asyncio's classes
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(self._connect.write())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(str(exc) if exc else "the broker closed the connection")
