@@ -140,10 +140,6 @@ class Database(ABC):
         """An id that no row of `logs` exceeds, without counting them; 0 when there is none."""
 
     @abstractmethod
-    def moment(self, moment: datetime) -> Any:
-        """`moment` as the hot write hands it to the driver."""
-
-    @abstractmethod
     def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
         """A time column of `logs` as what can be compared with a moment."""
 

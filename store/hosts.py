@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, exists, func, literal, select, union_all
 
-from core.clock import utc_now
+from core.clock import rfc3339, utc_now
 from core.errors import Invalid
 from store.database import Database, EventRow
 from store.rows import Beat, Host, HostStatus, WriteBatch
@@ -30,12 +30,12 @@ def note_signs_of_life(database: Database, connection: Connection, batch: WriteB
             heard[beat.source_host] = (beat.os_type, beat.at)
     if not heard:
         return
-    updated_at = database.moment(now)
+    updated_at = rfc3339(now)
     rows = []
     # in the order of the names: two ingestors that lock the same rows must not wait for each other
     for host in sorted(heard):
         os_type, at = heard[host]
-        rows.append((host, os_type, updated_at if at is now else database.moment(at), updated_at))
+        rows.append((host, os_type, updated_at if at is now else rfc3339(at), updated_at))
     database.upsert(connection, "heartbeats", rows)
 
 

@@ -143,10 +143,6 @@ class SQLite(Database):
         """See `Database.newest_id`."""
         return connection.exec_driver_sql("SELECT max(id) FROM logs").scalar() or 0
 
-    def moment(self, moment: datetime) -> str:
-        """See `Database.moment`."""
-        return rfc3339(moment)
-
     def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
         """See `Database.comparable_time`: our own format as it is, others read one by one."""
         ours = (func.length(column) == 27) & (func.substr(column, 27) == "Z")

@@ -218,3 +218,13 @@ def test_times_at_the_ends_of_the_calendar_are_stored(store: Store) -> None:
     first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
     store.write(a_batch(an_event(timestamp=first), an_event(timestamp=last)))
     assert [e.timestamp for e in store.events(EventFilter(), 9)] == [rfc3339(last), rfc3339(first)]
+
+
+@pytest.mark.parametrize("host", ['a"b', "a\\b", 'a","b', "{}", "NULL", "a,b", "é", "a\x1fb"])
+def test_a_host_is_kept_exactly_as_it_is_called(store: Store, host: str) -> None:
+    store.write(a_batch(an_event(host), an_event("beside-it")))
+    store.record_heartbeat(host, "LINUX", NOW)
+    status = store.get_host_status(15, NOW)
+    assert sorted((found.hostname, found.total_events) for found in status.active) == sorted(
+        [(host, 1), ("beside-it", 1)]
+    )
