@@ -30,6 +30,7 @@ class Batch:
     acknowledgements: dict[Connection, list[int]] = field(default_factory=dict)
     receipts: list[tuple[Connection, str, bytes]] = field(default_factory=list)
     retained: set[str] = field(default_factory=set)
+    heartbeats: int = 0
     messages: int = 0
     size_bytes: int = 0
 
@@ -86,7 +87,9 @@ class Batch:
         except Invalid as error:
             self._bury(packet, found.host, str(error), packet.payload)
             return
-        at = now - timedelta(seconds=waited_seconds(beat.interval_s, packet.message_expiry_interval))
+        self.heartbeats += 1
+        waited = waited_seconds(beat.interval_s, packet.message_expiry_interval)
+        at = now - timedelta(seconds=waited) if waited else now
         known = self.beats.get(found.host)
         if known is None or known.at <= at:
             self.beats[found.host] = Beat(found.host, beat.os_type, at)

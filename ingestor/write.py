@@ -95,7 +95,6 @@ class Writer:
         now = utc_now()
         for packet in packets:
             self._presence.take(connection, packet, now)
-        self.counts.heartbeats += sum(packet.topic.endswith(topics.HEARTBEAT) for packet in packets)
         self._wake.set()
         self._idle.clear()
 
@@ -161,6 +160,7 @@ class Writer:
     def _count(self, work: Work, written: Written) -> None:
         counts = self.counts
         counts.hosts.update(work.presence.beats, (event.source_host for event in work.events.events))
+        counts.heartbeats += work.presence.heartbeats
         counts.events += written.stored
         counts.duplicates += written.duplicates
         counts.dead += len(work.events.dead) + len(work.presence.dead) + written.conflicts

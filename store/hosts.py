@@ -30,12 +30,15 @@ def note_signs_of_life(database: Database, connection: Connection, batch: WriteB
             heard[beat.source_host] = (beat.os_type, beat.at)
     if not heard:
         return
-    updated_at = rfc3339(now)
+    # most beats of a batch came in with one read, at one moment
+    texts = {now: rfc3339(now)}
     rows = []
     # in the order of the names: two ingestors that lock the same rows must not wait for each other
     for host in sorted(heard):
         os_type, at = heard[host]
-        rows.append((host, os_type, updated_at if at is now else rfc3339(at), updated_at))
+        if at not in texts:
+            texts[at] = rfc3339(at)
+        rows.append((host, os_type, texts[at], texts[now]))
     database.upsert(connection, "heartbeats", rows)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from core.messages import Event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would double the time to make one
 class Beat:
     """A sign of life of a host: `at` is the server's clock when the message came in."""
 
