@@ -132,10 +132,8 @@ class Writer:
             try:
                 written = await loop.run_in_executor(self._thread, self._write, work)
                 break
-            except HeimdallError as error:
-                if self._trouble != str(error):
-                    log.error("cannot commit, trying again: %s", error)
-                self._trouble = str(error)
+            except Exception as error:  # noqa: BLE001 -- a fault of our own too: a new process would only meet it again
+                self._note_trouble(error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         if self._trouble:
@@ -148,6 +146,13 @@ class Writer:
             for connection in self._paused:
                 connection.pause(False)
             self._paused.clear()
+
+    def _note_trouble(self, error: Exception) -> None:
+        expected = isinstance(error, HeimdallError)
+        trouble = str(error) if expected else f"{type(error).__name__}: {error}"
+        if self._trouble != trouble:
+            log.error("cannot commit, trying again: %s", trouble, exc_info=None if expected else error)
+        self._trouble = trouble
 
     def _write(self, work: Work) -> Written:
         """In the writer's thread. The infos, which are few and can be written twice, come first."""

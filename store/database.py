@@ -18,10 +18,7 @@ from core.errors import Invalid, Unavailable
 
 WAIT_SECONDS = 30.0  # for the right to write and for a free connection
 
-_AWAY = (
-    sqlite3.OperationalError, sqlite3.InterfaceError, sqlite3.InternalError,
-    psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError,
-)  # fmt: skip
+_DRIVERS = (sqlite3.Error, psycopg.Error)
 _UNSTORABLE = (UnicodeEncodeError, OverflowError, sqlite3.DataError, psycopg.DataError)
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
@@ -74,7 +71,7 @@ class Database(ABC):
             try:
                 with connection.begin():
                     yield connection
-            except (*_AWAY, sqlalchemy.exc.DBAPIError):
+            except (*_DRIVERS, sqlalchemy.exc.DBAPIError):
                 # it may be broken, and what the driver itself raised the pool has not seen
                 connection.invalidate()
                 raise
@@ -83,34 +80,27 @@ class Database(ABC):
     def translated(self) -> Iterator[None]:
         """Turn a driver's error into ours.
 
-        Raises `Unavailable` when the database is away, locked or full, and `Invalid` when it cannot
-        store a value or is no database.
+        Raises `Invalid` when the database cannot store a value, refuses its user or is no database, and
+        `Unavailable` for all else: away, locked, full, read-only, a table renamed for a while.
         """
         try:
             yield
         except sqlalchemy.exc.TimeoutError as error:
             raise Unavailable(f"database {self.name}: all connections are in use") from error
         except sqlalchemy.exc.DBAPIError as error:
-            ours = self._explain(error.orig)
-            if ours is None:
-                raise
-            raise ours from error
-        except (sqlite3.Error, psycopg.Error, UnicodeEncodeError, OverflowError) as error:
-            ours = self._explain(error)
-            if ours is None:
-                raise
-            raise ours from error
+            raise self._explain(error.orig) from error
+        except (*_DRIVERS, UnicodeEncodeError, OverflowError) as error:
+            raise self._explain(error) from error
 
-    def _explain(self, error: BaseException | None) -> Invalid | Unavailable | None:
+    def _explain(self, error: BaseException | None) -> Invalid | Unavailable:
         if isinstance(error, _UNSTORABLE):
             return Invalid(f"database {self.name} cannot store a value: {type(error).__name__}: {error}")
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
             return Invalid(f"database {self.name} is damaged or no SQLite database: {error}")
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             return Invalid(f"database {self.name} refuses its user: {error}; make the user the database's owner")
-        if isinstance(error, _AWAY):
-            return Unavailable(f"database {self.name} is unavailable: {str(error).strip() or type(error).__name__}")
-        return None
+        # also what another program has done to the tables: somebody may undo it, while a retry harms nothing
+        return Unavailable(f"database {self.name} is unavailable: {str(error).strip() or type(error).__name__}")
 
     @abstractmethod
     def lock_schema(self, connection: Connection) -> None:
