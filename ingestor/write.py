@@ -60,6 +60,7 @@ class Writer:
         self._full: deque[Batch] = deque()
         self._events, self._presence = Batch(), Batch()
         self._paused: set[Connection] = set()
+        self._paused_presence: set[Connection] = set()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -91,10 +92,13 @@ class Writer:
         self._idle.clear()
 
     def deliver_presence(self, connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
-        """Take messages of the presence session. Beats are coalesced per host, so they need no bound."""
+        """Take messages of the presence session; stop reading it at a batch full: beats coalesce, PUBACKs do not."""
         now = utc_now()
         for packet in packets:
             self._presence.take(connection, packet, now)
+        if self._presence.full:
+            connection.pause(True)
+            self._paused_presence.add(connection)
         self._wake.set()
         self._idle.clear()
 
@@ -120,6 +124,9 @@ class Writer:
         else:
             events, self._events = self._events, Batch()
         presence, self._presence = self._presence, Batch()
+        for connection in self._paused_presence:
+            connection.pause(False)
+        self._paused_presence.clear()
         if not events.messages and not presence.messages:
             return None
         return Work(events, presence)
