@@ -59,11 +59,14 @@ class Signs:
         """Forget all: the connection that they came on is gone."""
         self._signs.clear()
 
+    def judged(self, now: float) -> list[tuple[tuple[str, str], Sign, str]]:
+        """Each instance (service and its name), its last sign, and what is wrong with it at `now` (monotonic)."""
+        return [(key, sign, _fault(key[1], sign, now)) for key, sign in list(self._signs.items())]
+
     def judge(self, service: str, now: float) -> str:
         """`ok` when an instance of `service` is alive and well at `now` (monotonic), else what is wrong."""
-        found = [(key[1], sign) for key, sign in list(self._signs.items()) if key[0] == service]
-        faults = [fault for instance, sign in found if (fault := _fault(instance, sign, now))]
-        if len(faults) < len(found):
+        faults = [fault for key, _, fault in self.judged(now) if key[0] == service]
+        if "" in faults:
             return "ok"
         return "; ".join(faults) or "no sign of life yet"
 

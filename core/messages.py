@@ -12,7 +12,7 @@ import socket
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Dict, List, Literal, Optional, Tuple, get_args
+from typing import Any, Dict, List, Literal, Optional, Tuple, Union, get_args
 from uuid import UUID
 
 from core.clock import rfc3339
@@ -76,10 +76,22 @@ class Status:
 
 
 @dataclass
+class Distribution:
+    """Values by size: how many lay in each bucket, the last of which has no upper end, and their sum."""
+
+    counts: List[int]
+    sum: float
+
+
+@dataclass
 class ServiceStatus(Status):
-    """A service's sign of life: `parts` names what it stands on, each with `ok` or what is wrong."""
+    """A service's sign of life: `parts` names what it stands on, each with `ok` or what is wrong.
+
+    `metrics` are those that `core.metrics` names.
+    """
 
     parts: Dict[str, str] = field(default_factory=dict)
+    metrics: Dict[str, Union[float, Distribution]] = field(default_factory=dict)
 
 
 @dataclass
@@ -110,6 +122,8 @@ def _jsonable(value: Any) -> Any:
         return rfc3339(value)
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, Distribution):
+        return dataclasses.asdict(value)
     raise TypeError(f"{type(value).__name__} is not part of any message")
 
 

@@ -31,6 +31,7 @@ class Batch:
     receipts: list[tuple[Connection, str, bytes]] = field(default_factory=list)
     retained: set[str] = field(default_factory=set)
     heartbeats: int = 0
+    sent_at: datetime | None = None  # the newest message, by its sender's clock
     messages: int = 0
     size_bytes: int = 0
 
@@ -68,7 +69,9 @@ class Batch:
 
     def _take_events(self, connection: Connection, packet: mqtt5.PublishPacket, host: str) -> None:
         events, refused = decode_events(host, packet.payload)
-        self.events += events
+        if events:
+            self.events += events
+            self.sent_at = events[-1].timestamp
         for reason, payload in refused:
             self._bury(packet, host, reason, payload)
         # a receipt goes to the host whose topic the batch came on, and to nobody else
@@ -88,6 +91,7 @@ class Batch:
             self._bury(packet, found.host, str(error), packet.payload)
             return
         self.heartbeats += 1
+        self.sent_at = beat.sent_at or self.sent_at
         waited = waited_seconds(beat.interval_s, packet.message_expiry_interval)
         at = now - timedelta(seconds=waited) if waited else now
         known = self.beats.get(found.host)

@@ -18,8 +18,9 @@ from core.home import Credential, find_login
 from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from ingestor.lease import RENEW_SECONDS, Slot
-from ingestor.session import Session
-from ingestor.write import Counts, Writer
+from ingestor.metrics import Metrics
+from ingestor.session import RECEIVE_MAXIMUM, Session
+from ingestor.write import Writer
 from store import Store, open_store
 
 log = logging.getLogger("ingestor")
@@ -52,8 +53,19 @@ class Ingestor:
             content_type=CONTENT_TYPE, payload_format_indicator=1,
         )  # fmt: skip
 
-    def _status(self, state: State, reason: Reason, parts: dict[str, str] | None = None) -> bytes:
-        return encode(ServiceStatus(state, self._session_id, utc_now(), reason, None, parts or {}))
+    def _status(self, state: State, reason: Reason) -> bytes:
+        online = state == "online"
+        metrics = self._measure().snapshot() if online else {}
+        parts = self.parts() if online else {}
+        return encode(ServiceStatus(state, self._session_id, utc_now(), reason, None, parts, metrics))
+
+    def _measure(self) -> Metrics:
+        metrics = self._writer.metrics
+        values = metrics.values
+        metrics.set("messages_unacknowledged", values["messages_received"] - values["messages_acknowledged"])
+        metrics.set("receive_maximum", RECEIVE_MAXIMUM)
+        metrics.set("reconnects", sum(max(0, one.reconnects) for one in (self._events, self._presence)))
+        return metrics
 
     def parts(self) -> dict[str, str]:
         """What this ingestor stands on, each `ok` or what is wrong."""
@@ -111,18 +123,22 @@ class Ingestor:
     async def _give_signs(self) -> None:
         while True:
             if not self._presence.trouble:
-                self._publish_status(self._status("online", "start", self.parts()))
+                self._publish_status(self._status("online", "start"))
             # at the start the first sign shall not wait
             await asyncio.sleep(0.05 if self._presence.trouble else SIGN_OF_LIFE_SECONDS)
 
     async def _log_counts(self) -> None:
+        names = ("heartbeats_received", "events_stored", "events_duplicate", "dead_letters")
+        before = [0.0] * len(names)
         while True:
             await asyncio.sleep(COUNTS_SECONDS)
-            counts, self._writer.counts = self._writer.counts, Counts()
+            after = [self._writer.metrics.values[name] for name in names]
             log.info(
                 "last minute: %d hosts, %d heartbeats, %d events stored, %d duplicates, %d dead letters",
-                len(counts.hosts), counts.heartbeats, counts.events, counts.duplicates, counts.dead,
+                len(self._writer.hosts), *(now - then for now, then in zip(after, before, strict=True)),
             )  # fmt: skip
+            before = after
+            self._writer.hosts.clear()
 
     async def _hold_slot(self) -> None:
         while True:

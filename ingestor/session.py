@@ -184,6 +184,7 @@ class Session:
         self._filters, self._deliver, self._will = filters, deliver, will
         self.connection: Connection | None = None
         self.trouble = "not connected yet"
+        self.reconnects = -1  # the first time is none
 
     async def run(self) -> None:
         """Hold the session. Ends only by being cancelled."""
@@ -229,6 +230,7 @@ class Session:
             raise Unavailable(f"the broker refuses {self._credential.user}: {answer.reason_code.name}")
         await connection.subscribe(self._filters)
         self.trouble = ""
+        self.reconnects += 1
         return connection
 
     async def close(self) -> None:

@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import mqtt5
@@ -22,6 +21,7 @@ from core.clock import utc_now
 from core.errors import HeimdallError
 from core.messages import DeadNotice, encode
 from ingestor.batch import Batch
+from ingestor.metrics import Metrics
 from ingestor.session import Connection
 from store import Store, WriteBatch, Written
 
@@ -31,17 +31,6 @@ WAITING_BATCHES = 2  # full ones, beside the one that is being written
 LONGEST_PAUSE_SECONDS = 5.0
 SLOW_COMMIT_SECONDS = 5.0  # a database that is locked answers nothing for half a minute
 NOTICES_PER_BATCH = 100
-
-
-@dataclass
-class Counts:
-    """What was done since the last log line."""
-
-    hosts: set[str] = field(default_factory=set)
-    heartbeats: int = 0
-    events: int = 0
-    duplicates: int = 0
-    dead: int = 0
 
 
 class Work(NamedTuple):
@@ -64,7 +53,8 @@ class Writer:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self.counts = Counts()
+        self.metrics = Metrics()
+        self.hosts: set[str] = set()  # heard of since the last log line, which empties it
         self._trouble = ""
         self._committing_since: float | None = None
 
@@ -80,6 +70,7 @@ class Writer:
     def deliver_events(self, connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
         """Take messages of the events session; stop reading it while enough waits."""
         now = utc_now()
+        self.metrics.add("messages_received", len(packets))
         for packet in packets:
             self._events.take(connection, packet, now)
             if self._events.full:
@@ -94,6 +85,7 @@ class Writer:
     def deliver_presence(self, connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
         """Take messages of the presence session; stop reading it at a batch full: beats coalesce, PUBACKs do not."""
         now = utc_now()
+        self.metrics.add("messages_received", len(packets))
         for packet in packets:
             self._presence.take(connection, packet, now)
         if self._presence.full:
@@ -145,8 +137,9 @@ class Writer:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         if self._trouble:
             log.info("commits work again")
+        seconds = loop.time() - self._committing_since
         self._trouble, self._committing_since = "", None
-        self._count(work, written)
+        self._count(work, written, seconds)
         settle(work.events)
         settle(work.presence)
         if len(self._full) < WAITING_BATCHES:
@@ -160,6 +153,7 @@ class Writer:
         if self._trouble != trouble:
             log.error("cannot commit, trying again: %s", trouble, exc_info=None if expected else error)
         self._trouble = trouble
+        self.metrics.add("commit_failures")
 
     def _write(self, work: Work) -> Written:
         """In the writer's thread. The infos, which are few and can be written twice, come first."""
@@ -169,13 +163,23 @@ class Writer:
         dead = [*work.events.dead, *work.presence.dead]
         return self._store.write(WriteBatch(work.events.events, now, dead, [*work.presence.beats.values()]))
 
-    def _count(self, work: Work, written: Written) -> None:
-        counts = self.counts
-        counts.hosts.update(work.presence.beats, (event.source_host for event in work.events.events))
-        counts.heartbeats += work.presence.heartbeats
-        counts.events += written.stored
-        counts.duplicates += written.duplicates
-        counts.dead += len(work.events.dead) + len(work.presence.dead) + written.conflicts
+    def _count(self, work: Work, written: Written, seconds: float) -> None:
+        events, presence = work
+        self.hosts.update(presence.beats, (event.source_host for event in events.events))
+        metrics = self.metrics
+        metrics.add("messages_acknowledged", events.messages + presence.messages)
+        metrics.add("heartbeats_received", presence.heartbeats)
+        metrics.add("events_stored", written.stored)
+        metrics.add("events_duplicate", written.duplicates)
+        metrics.add("dead_letters", len(events.dead) + len(presence.dead) + written.conflicts)
+        metrics.add("commits")
+        metrics.observe("batch_events", len(events.events))
+        metrics.observe("commit_seconds", seconds)
+        now = utc_now()
+        for sent_at in (events.sent_at, presence.sent_at):
+            if sent_at is not None:
+                # a sender's clock that is ahead tells of no lag
+                metrics.observe("lag_seconds", max(0.0, (now - sent_at).total_seconds()))
 
     def close(self) -> None:
         """End the writer's thread, after the transaction that it is in."""

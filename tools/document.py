@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.linux_lines import RULES
+from core.metrics import COUNTER, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
 from tools import asyncapi
@@ -89,7 +90,39 @@ def linux_page() -> str:
     )
 
 
+def metrics_page() -> str:
+    """`docs/metrics.md`: what Prometheus can ask for."""
+    rows = [
+        f"| `heimdall_ingestor_{metric.name}{'_total' if metric.kind == COUNTER else ''}` "
+        f"| {metric.kind} | {metric.meaning} |"
+        for metric in METRICS
+    ]
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            "`GET /metrics` with the header `api-key`, in Prometheus' text format. (Made from `core/metrics.py`.)",
+            "Every ingestor gives its numbers with its sign of life, every 2 s, so one address is enough for any",
+            "number of them; the label `instance` is the ingestor's slot. No label holds a host's name.",
+            "",
+            "```",
+            "scrape_configs:",
+            "  - job_name: heimdall",
+            "    static_configs: [{targets: ['127.0.0.1:8010']}]",
+            "    http_headers: {api-key: {files: [/etc/prometheus/heimdall-api-key]}}",
+            "```",
+            "",
+            "| metric | kind | meaning |",
+            "|---|---|---|",
+            "| `heimdall_up` | gauge | 1 while a service is alive and well; labels `service` and `instance`. |",
+            *rows,
+            "",
+        ]
+    )
+
+
 PAGES = {
+    "metrics.md": metrics_page,
     "settings.md": settings_page,
     "commands.md": commands_page,
     "agent-linux.md": linux_page,
