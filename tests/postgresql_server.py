@@ -26,7 +26,8 @@ _numbers = itertools.count(1)
 class Server:
     """One server on a free port of loopback, with its data in a folder of its own below /tmp."""
 
-    def __init__(self) -> None:
+    def __init__(self, durable: bool = False) -> None:
+        self.durable = durable
         self.folder = Path(tempfile.mkdtemp(prefix="heimdall-postgresql-"))
         self.data = self.folder / "data"
         # PostgreSQL refuses to run as root
@@ -59,7 +60,8 @@ class Server:
         options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "fsync": "off",
+            # what is killed in a test loses nothing without it: the machine lives on
+            "fsync": "on" if self.durable else "off",
             "max_connections": 60,
         }
         with (self.folder / "log").open("ab") as log:
@@ -116,17 +118,17 @@ def _programs(folder: Path, demoted: bool) -> Path:
 
 
 @functools.cache
-def server() -> Server:
-    """The server that all tests of this process share, made at first need."""
-    made = Server()
+def server(durable: bool = False) -> Server:
+    """The server that all tests of this process share, made at first need; `durable` flushes to the disk."""
+    made = Server(durable)
     atexit.register(made.remove)
     return made
 
 
 @contextmanager
-def database() -> Iterator[str]:
-    """A fresh, empty database; its URL is yielded."""
-    running = server()
+def database(running: Server | None = None) -> Iterator[str]:
+    """A fresh, empty database on `running` or the shared server; its URL is yielded."""
+    running = running or server()
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(running.url("postgres"), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
