@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any, get_type_hints
 
 import msgspec
@@ -35,6 +36,9 @@ _object = msgspec.json.Decoder(dict[str, Any])
 # what msgspec raises for input that is not what it should be: malformed or mistyped, not UTF-8, too deep
 _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)
 
+# a string, to the payload's end when nothing closes it, so that no byte is read twice; brackets; a comma
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|\[+|\]+|\{+|\}+|,', re.DOTALL)
+
 
 def decode_events(host: str, payload: bytes) -> tuple[list[Event], list[tuple[str, bytes]]]:
     """The events of a message on the events topic of `host`, and what does not fit: reason and bytes of each.
@@ -59,7 +63,9 @@ def _decode_one_by_one(host: str, payload: bytes) -> tuple[list[Event], list[tup
     try:
         parts = [bytes(raw) for raw in _array.decode(payload)] if payload.lstrip()[:1] == b"[" else [payload]
     except _BAD as error:
-        return [], [(reason_for(error), payload)]
+        parts = _split_array(payload)
+        if not parts:
+            return [], [(reason_for(error), payload)]
     if not 0 < len(parts) <= MAX_EVENTS_PER_MESSAGE or len(payload) > MAX_MESSAGE_BYTES:
         return [], [(_size_trouble(len(parts), len(payload)), payload)]
     for part in parts:
@@ -71,6 +77,29 @@ def _decode_one_by_one(host: str, payload: bytes) -> tuple[list[Event], list[tup
         else:
             events.append(event)
     return events, refused
+
+
+def _split_array(payload: bytes) -> list[bytes]:
+    """The elements of an array one of which is no JSON, or nested too deeply. None when it has no end, or too many."""
+    parts: list[bytes] = []
+    depth = start = 0
+    for token in _TOKEN.finditer(payload):
+        kind, length = payload[token.start()], token.end() - token.start()
+        if kind in b"[{":
+            start = start or token.start() + 1
+            depth += length
+        elif kind in b"]}":
+            depth -= length
+            if depth <= 0:
+                parts.append(payload[start : token.end() - 1])
+                closed = depth == 0 and kind == ord("]") and not payload[token.end() :].strip()
+                return parts if closed else []
+        elif kind == ord(",") and depth == 1:
+            parts.append(payload[start : token.start()])
+            start = token.end()
+            if len(parts) >= MAX_EVENTS_PER_MESSAGE:
+                return []
+    return []
 
 
 def _size_trouble(count: int, size: int) -> str:

@@ -78,6 +78,29 @@ def test_poison_is_one_dead_letter(payload: bytes) -> None:
     assert refused[0][0]
 
 
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        (b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}", "deep"), (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "deep"),
+        (b'{"user":"\\ud800 \\ud800"}', "escape"), (b'{"severity":NaN}', "JSON"), (b"{'a': 1}", "JSON"),
+        (b'{"a":"\\"]}, not the end" 1}', "JSON"), (b"", "JSON"),
+    ],
+)  # fmt: skip
+def test_an_element_that_is_no_json_does_not_take_its_neighbours_along(bad: bytes, word: str) -> None:
+    first, last = (json.dumps(event(raw_message='a "quoted", [bracketed] \\')).encode() for _ in range(2))
+    events, refused = decode_events("web-01", b" [" + b",".join([first, bad, last]) + b"]\n")
+    assert [str(e.event_id) for e in events] == [json.loads(first)["event_id"], json.loads(last)["event_id"]]
+    assert [payload for _, payload in refused] == [bad]
+    assert word in refused[0][0]
+
+
+@pytest.mark.parametrize("end", [b"", b"}", b"]]", b"] {}", b"]\0", b'"]', b',"open ]'])
+def test_an_array_without_its_end_is_refused_whole(end: bytes) -> None:
+    payload = b"[" + json.dumps(event()).encode() + end
+    assert decode_events("web-01", payload)[0] == []
+    assert [refused for _, refused in decode_events("web-01", payload)[1]] == [payload]
+
+
 def test_too_many_events_in_one_message_are_refused_whole() -> None:
     events, refused = decode_events("web-01", encoded(*(event() for _ in range(1_001))))
     assert (events, len(refused)) == ([], 1)
