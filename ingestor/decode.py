@@ -12,6 +12,7 @@ from core.errors import Invalid
 from core.messages import MAX_EVENTS_PER_MESSAGE, MAX_MESSAGE_BYTES, Event, Heartbeat, check_event
 
 MAX_INFO_BYTES = 64 * 1024
+MAX_INFO_LEVELS = 32  # decoders give up at a depth that follows their caller's: what one takes, the next may refuse
 
 
 def _as_struct(message: type[Event | Heartbeat]) -> Any:
@@ -126,13 +127,22 @@ def check_info(payload: bytes) -> str:
     if len(payload) > MAX_INFO_BYTES:
         raise Invalid(f"{len(payload)} bytes of info: at most {MAX_INFO_BYTES}")
     try:
-        _object.decode(payload)
+        told = _object.decode(payload)
         text = payload.decode()
     except _BAD as error:
         raise Invalid(reason_for(error)) from error
     if "\\u0000" in text:
         raise Invalid("info holds a NUL character, which PostgreSQL cannot store")
+    if not _nests_at_most(told, MAX_INFO_LEVELS):
+        raise Invalid(f"info is nested too deeply: at most {MAX_INFO_LEVELS} levels")
     return text
+
+
+def _nests_at_most(value: Any, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_nests_at_most(one, levels - 1) for one in inner)
 
 
 def reason_for(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.clock import rfc3339, utc_now
 from core.errors import Invalid
 from core.ids import uuid7
-from ingestor.decode import check_info, decode_events, decode_heartbeat
+from ingestor.decode import MAX_INFO_LEVELS, check_info, decode_events, decode_heartbeat
 
 
 def event(**changed: Any) -> dict[str, Any]:
@@ -143,3 +143,15 @@ def test_a_bad_heartbeat_is_refused(payload: bytes) -> None:
 def test_bad_info_is_refused(payload: bytes) -> None:
     with pytest.raises(Invalid):
         check_info(payload)
+
+
+def test_info_is_never_so_deep_that_it_is_taken_here_and_refused_by_the_store() -> None:
+    """The store's decoder gives up at another depth, and what it refuses the ingestor would try again for ever."""
+    for levels in range(1, 1_200):
+        deep = b'{"a":' * levels + b"1" + b"}" * levels
+        if levels <= MAX_INFO_LEVELS:
+            assert check_info(deep) == deep.decode()
+        else:
+            with pytest.raises(Invalid, match="deep"):
+                check_info(deep)
+    assert check_info(b'{"tags":["a","b"],"n":{"m":[[{}]]}}')
