@@ -46,6 +46,8 @@ def decode_events(host: str, payload: bytes) -> tuple[list[Event], list[tuple[st
 
     Valid neighbours of a bad event in the same array are kept.
     """
+    if len(payload) > MAX_MESSAGE_BYTES:
+        return [], [(_size_trouble(payload), payload)]
     try:
         decoded = _events.decode(payload)
         events = decoded if isinstance(decoded, list) else [decoded]
@@ -53,8 +55,8 @@ def decode_events(host: str, payload: bytes) -> tuple[list[Event], list[tuple[st
             check_event(event, host)
     except (*_BAD, Invalid):
         return _decode_one_by_one(host, payload)
-    if not 0 < len(events) <= MAX_EVENTS_PER_MESSAGE or len(payload) > MAX_MESSAGE_BYTES:
-        return [], [(_size_trouble(len(events), len(payload)), payload)]
+    if not 0 < len(events) <= MAX_EVENTS_PER_MESSAGE:
+        return [], [(_count_trouble(len(events)), payload)]
     return events, []
 
 
@@ -67,8 +69,8 @@ def _decode_one_by_one(host: str, payload: bytes) -> tuple[list[Event], list[tup
         parts = _split_array(payload)
         if not parts:
             return [], [(reason_for(error), payload)]
-    if not 0 < len(parts) <= MAX_EVENTS_PER_MESSAGE or len(payload) > MAX_MESSAGE_BYTES:
-        return [], [(_size_trouble(len(parts), len(payload)), payload)]
+    if not 0 < len(parts) <= MAX_EVENTS_PER_MESSAGE:
+        return [], [(_count_trouble(len(parts)), payload)]
     for part in parts:
         try:
             event = _event.decode(part)
@@ -103,16 +105,20 @@ def _split_array(payload: bytes) -> list[bytes]:
     return []
 
 
-def _size_trouble(count: int, size: int) -> str:
+def _size_trouble(payload: bytes) -> str:
+    return f"{len(payload)} bytes in one message: at most {MAX_MESSAGE_BYTES}"
+
+
+def _count_trouble(count: int) -> str:
     if count == 0:
         return "the array holds no event"
-    if count > MAX_EVENTS_PER_MESSAGE:
-        return f"{count} events in one message: at most {MAX_EVENTS_PER_MESSAGE}"
-    return f"{size} bytes in one message: at most {MAX_MESSAGE_BYTES}"
+    return f"{count} events in one message: at most {MAX_EVENTS_PER_MESSAGE}"
 
 
 def decode_heartbeat(payload: bytes) -> Heartbeat:
     """The heartbeat in `payload`. Raises `Invalid` with the reason when it is none."""
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise Invalid(_size_trouble(payload))
     try:
         beat = _heartbeat.decode(payload)
     except _BAD as error:

@@ -107,6 +107,14 @@ def test_too_many_events_in_one_message_are_refused_whole() -> None:
     assert "1001 events" in refused[0][0]
 
 
+def test_a_message_that_is_too_large_is_refused_whole_whatever_it_holds() -> None:
+    for payload in (encoded(*[event()] * 100_000), b" " * 10 * 2**20 + b"[]", b"[" * 10 * 2**20):
+        events, refused = decode_events("web-01", payload)
+        assert (events, refused) == ([], [(f"{len(payload)} bytes in one message: at most 1048576", payload)])
+    with pytest.raises(Invalid, match="10485778 bytes"):
+        decode_heartbeat(b'{"os_type":"LINUX"' + b" " * (10 * 2**20 - 1) + b"}")
+
+
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_nothing_raises_whatever_comes(payload: bytes) -> None:
     events, refused = decode_events("web-01", payload)
