@@ -31,6 +31,7 @@ OS_TYPES: Tuple[str, ...] = get_args(OsType)
 EVENT_TYPES: Tuple[str, ...] = get_args(EventType)
 
 NO_ADDRESS = "N/A"
+MAX_ADDRESS_LENGTH = 45  # in characters, such as ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255
 MAX_EVENTS_PER_MESSAGE = 1_000
 MAX_MESSAGE_BYTES = 1_048_576
 DEFAULT_INTERVAL_SECONDS = 60
@@ -134,9 +135,14 @@ def encode(message: Any) -> bytes:
     return json.dumps(present, separators=(",", ":"), ensure_ascii=False, default=_jsonable).encode()
 
 
-@lru_cache(maxsize=65_536)
 def is_address(text: str) -> bool:
     """Whether `text` is an IPv4 or IPv6 address, without zone, port or mask."""
+    # what is longer is none, and must not fill the memory of those that were seen
+    return len(text) <= MAX_ADDRESS_LENGTH and _is_address(text)
+
+
+@lru_cache(maxsize=65_536)
+def _is_address(text: str) -> bool:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, text)
