@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from core.clock import rfc3339
 from core.errors import Invalid
@@ -17,11 +17,10 @@ from core.messages import Event
 from core.topics import EVENTS, HOSTS
 from store import hosts
 from store.database import Database, EventRow
+from store.dead_letters import insert_dead_letters, storable
 from store.partitions import day_of
 from store.rows import DeadLetter, WriteBatch, Written
-from store.tables import BODY_COLUMNS, dead_letters, logs
-
-PAYLOAD_BYTES = 65_536  # of a dead letter that are kept
+from store.tables import BODY_COLUMNS, logs
 
 _IDS_PER_QUERY = 1_000
 
@@ -64,7 +63,7 @@ def _write(database: Database, batch: WriteBatch, keep_days: int) -> Written:
         if letters:
             insert_dead_letters(connection, letters, batch.received_at)
     database.after_write(batch.received_at)
-    return Written(len(stored), len(refused) - len(conflicts), len(conflicts))
+    return Written(len(stored), len(refused) - len(conflicts), len(conflicts), letters)
 
 
 def _as_utc(moment: datetime) -> datetime:
@@ -151,35 +150,12 @@ def _conflict_letter(row: EventRow) -> DeadLetter:
     return DeadLetter(f"{HOSTS}/{row.source_host}/{EVENTS}", row.source_host, reason, payload, len(payload))
 
 
-def insert_dead_letters(connection: Connection, letters: Iterable[DeadLetter], received_at: datetime) -> None:
-    """Keep `letters`, each with the first 64 KiB of its payload."""
-    connection.execute(
-        insert(dead_letters),
-        [
-            {
-                "received_at": received_at,
-                "topic": _storable(letter.topic),
-                "source_host": None if letter.source_host is None else _storable(letter.source_host),
-                "reason": _storable(letter.reason),
-                "size": letter.size,
-                "payload": letter.payload[:PAYLOAD_BYTES],
-            }
-            for letter in letters
-        ],
-    )
-
-
-def _storable(text: str) -> str:
-    """`text` with marks in place of what a database refuses, for a dead letter must always find its place."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
 def _split_storable(events: Iterable[Event]) -> tuple[list[Event], list[DeadLetter]]:
     good: list[Event] = []
     dead: list[DeadLetter] = []
     for event in events:
         texts = (event.source_host, event.os_type, event.event_type, event.source_ip, event.user, event.raw_message)
-        if all(_storable(text) == text for text in texts) and 1 <= event.severity <= 5:
+        if all(storable(text) == text for text in texts) and 1 <= event.severity <= 5:
             good.append(event)
             continue
         payload = repr(event).encode("utf-8", "backslashreplace")

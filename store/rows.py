@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,11 +41,15 @@ class WriteBatch:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a batch's events: each is counted once. Conflicts lie in `dead_letters`."""
+    """What became of a batch's events: each is counted once, but those that no database can store.
+
+    These and the conflicts are among `letters`, all that were stored with the batch.
+    """
 
     stored: int
     duplicates: int
     conflicts: int
+    letters: Sequence[DeadLetter] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from core.errors import Invalid
 from store import hosts, keys, leases, postgres, queries, sqlite
 from store.database import Database
+from store.dead_letters import Cap
 from store.events import write_batch
 from store.migrations import upgrade_schema
 from store.rows import Beat, EventFilter, Host, HostStatus, Key, StoredEvent, WriteBatch, Written
@@ -51,6 +52,7 @@ class Store:
         self.database = database
         self._keep_days = keep_days
         self._keys = keys.KeyFinder(database)
+        self._cap = Cap(database, keep_days)
 
     def close(self) -> None:
         """Close every connection."""
@@ -62,8 +64,10 @@ class Store:
             connection.exec_driver_sql("SELECT 1")
 
     def write(self, batch: WriteBatch) -> Written:
-        """Store a batch in one transaction (see `events.write_batch`)."""
-        return write_batch(self.database, batch, self._keep_days)
+        """Store a batch in one transaction (see `events.write_batch`); dead letters beyond their caps go after it."""
+        written = write_batch(self.database, batch, self._keep_days)
+        self._cap.hold(written.letters, batch.received_at)
+        return written
 
     def record_heartbeat(self, host: str, os_type: str, at: datetime) -> None:
         """Record that `host` was heard at `at`. `last_seen` never goes back."""
