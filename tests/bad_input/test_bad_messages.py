@@ -146,6 +146,16 @@ def test_bad_input_is_a_dead_letter_with_its_reason_and_its_neighbours_are_store
     assert notice == {"topic": topic, "reason": letter.reason, "size": letter.size}, "never the payload"
 
 
+def test_info_is_refused_at_every_depth_at_which_a_decoder_may_give_up(line: Line) -> None:
+    """What the ingestor's decoder takes and the store's refuses would be tried again for ever."""
+    topic = host_topic("bad-deep-info", INFO)
+    depths = range(930, 1_000)
+    for depth in depths:
+        line.publisher.send(topic, b'{"a":' * depth + b"1" + b"}" * depth)
+    wait_until(lambda: len(line.letters(topic)) == len(depths), "there is a dead letter of each")
+    line.prove_it_goes_on("after-deep-info")
+
+
 @pytest.mark.parametrize("key", list(event("x")))
 def test_a_wrong_type_in_a_field_is_named_and_its_neighbours_in_the_array_are_stored(line: Line, key: str) -> None:
     host = f"types-{key}".replace("_", "-")
