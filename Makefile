@@ -1,10 +1,10 @@
-# make up | test | check | soak | bench | install | clean: the README says what each is for
+# make up | test | check | soak | fuzz | bench | install | clean: the README says what each is for
 PYTHON ?= python3
 VENV ?= .venv
 PREFIX ?= $(HOME)/.local
 BIN = $(VENV)/bin
 
-.PHONY: up test check soak bench install environment test-environment clean
+.PHONY: up test check soak fuzz bench install environment test-environment clean
 
 environment:
 	@$(PYTHON) tools/environment.py $(VENV) server
@@ -20,6 +20,9 @@ test: test-environment
 
 soak: test-environment
 	HEIMDALL_REPETITIONS=10 $(BIN)/pytest $(TESTS)
+
+fuzz: test-environment
+	PYTHONPATH=.:tests $(BIN)/python tests/bad_input/fuzz.py
 
 bench: test-environment
 	$(BIN)/python -m bench $(ONLY)

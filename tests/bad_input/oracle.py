@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -14,6 +15,7 @@ from core.errors import Invalid
 from core.messages import MAX_EVENTS_PER_MESSAGE, MAX_MESSAGE_BYTES, NO_ADDRESS, Event
 
 MAX_REASON = 700
+_LONG_FRACTION = re.compile(r"([.,]\d{9})\d+")  # as many digits as core.clock reads
 
 
 def _refuse_constant(name: str) -> None:
@@ -71,7 +73,12 @@ def _is_among(good: Mapping[str, Any], element: Any) -> bool:
     if not isinstance(element, dict) or isinstance(element, Repeating):
         return False
     event_id = element.get("event_id")
-    return isinstance(event_id, str) and good.get(event_id) == element
+    # as text, for to Python True is 1
+    return isinstance(event_id, str) and _as_text(good.get(event_id)) == _as_text(element)
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _is_same(event: Event, element: Any) -> bool:
@@ -79,10 +86,10 @@ def _is_same(event: Event, element: Any) -> bool:
         return False
     sent = {"source_ip": NO_ADDRESS, "user": NO_ADDRESS, **element}
     texts = ("source_host", "os_type", "event_type", "source_ip", "user", "raw_message", "severity")
-    if any(sent.get(key) != getattr(event, key) for key in texts):
+    if any(sent.get(key) != getattr(event, key) for key in texts) or sent["severity"] is True:
         return False
     try:
-        moment = parse_time(sent.get("timestamp"))
+        moment = parse_time(_LONG_FRACTION.sub(r"\1", str(sent.get("timestamp"))))
         # digits beyond microseconds are rounded by one, cut by the other
         return UUID(sent["event_id"]) == event.event_id and abs(event.timestamp - moment) <= timedelta(microseconds=1)
     except (Invalid, ValueError):
