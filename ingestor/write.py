@@ -139,6 +139,8 @@ class Writer:
             log.info("commits work again")
         seconds = loop.time() - self._committing_since
         self._trouble, self._committing_since = "", None
+        # what the store itself refused came with the events: conflicts, and what no database can store
+        work.events.dead += written.letters[len(work.events.dead) + len(work.presence.dead) :]
         self._count(work, written, seconds)
         settle(work.events)
         settle(work.presence)
@@ -171,7 +173,7 @@ class Writer:
         metrics.add("heartbeats_received", presence.heartbeats)
         metrics.add("events_stored", written.stored)
         metrics.add("events_duplicate", written.duplicates)
-        metrics.add("dead_letters", len(events.dead) + len(presence.dead) + written.conflicts)
+        metrics.add("dead_letters", len(events.dead) + len(presence.dead))
         metrics.add("commits")
         metrics.observe("batch_events", len(events.events))
         metrics.observe("commit_seconds", seconds)

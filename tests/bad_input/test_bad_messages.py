@@ -146,6 +146,17 @@ def test_bad_input_is_a_dead_letter_with_its_reason_and_its_neighbours_are_store
     assert notice == {"topic": topic, "reason": letter.reason, "size": letter.size}, "never the payload"
 
 
+def test_what_the_store_refuses_is_told_like_what_the_decoder_refuses(line: Line) -> None:
+    first, topic = event("conflicting"), host_topic("conflicting", EVENTS)
+    for one in (first, first, {**first, "raw_message": "another body"}):
+        line.publisher.send(topic, encoded(one))
+    [letter] = wait_until(lambda: line.letters(topic), "there is a dead letter")
+    [notice] = wait_until(lambda: line.notices(topic), "there is a notice")
+    assert letter.reason.startswith("conflict")
+    assert notice == {"topic": topic, "reason": letter.reason, "size": letter.size}
+    assert line.stored("conflicting") == [first["event_id"]]
+
+
 def test_info_is_refused_at_every_depth_at_which_a_decoder_may_give_up(line: Line) -> None:
     """What the ingestor's decoder takes and the store's refuses would be tried again for ever."""
     topic = host_topic("bad-deep-info", INFO)
