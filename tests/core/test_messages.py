@@ -12,7 +12,9 @@ def test_an_address_is_one(text: str) -> None:
     assert is_address(text)
 
 
-@pytest.mark.parametrize("text", ["", "N/A", "1.2.3", "1.2.3.4 ", "fe80::1%eth0", "10.0.0.0/8", "\0", "\ud800", "é", "²"])
+@pytest.mark.parametrize(
+    "text", ["", "N/A", "1.2.3", "1.2.3.4 ", "fe80::1%eth0", "10.0.0.0/8", "\0", "\ud800", "é", "²"]
+)
 def test_anything_else_is_no_address(text: str) -> None:
     assert not is_address(text)
 
