@@ -159,7 +159,7 @@ def test_what_the_store_refuses_is_told_like_what_the_decoder_refuses(line: Line
 
 def test_info_is_refused_at_every_depth_at_which_a_decoder_may_give_up(line: Line) -> None:
     """What the ingestor's decoder takes and the store's refuses would be tried again for ever."""
-    topic = host_topic("bad-deep-info", INFO)
+    topic = host_topic("info-of-each-depth", INFO)
     depths = range(930, 1_000)
     for depth in depths:
         line.publisher.send(topic, b'{"a":' * depth + b"1" + b"}" * depth)
