@@ -23,7 +23,7 @@ from core.messages import DeadNotice, encode
 from ingestor.batch import Batch
 from ingestor.metrics import Metrics
 from ingestor.session import Connection
-from store import Store, WriteBatch, Written
+from store import DeadLetter, Store, Unstorable, WriteBatch, Written
 
 log = logging.getLogger("ingestor.write")
 
@@ -160,9 +160,13 @@ class Writer:
     def _write(self, work: Work) -> Written:
         """In the writer's thread. The infos, which are few and can be written twice, come first."""
         now = utc_now()
-        for host, info in work.presence.infos.items():
-            self._store.record_info(host, info, now)
         dead = [*work.events.dead, *work.presence.dead]
+        for host, info in work.presence.infos.items():
+            try:
+                self._store.record_info(host, info, now)
+            except Unstorable as error:
+                payload = info.encode("utf-8", "backslashreplace")
+                dead.append(DeadLetter(topics.host_topic(host, topics.INFO), host, str(error), payload, len(payload)))
         return self._store.write(WriteBatch(work.events.events, now, dead, [*work.presence.beats.values()]))
 
     def _count(self, work: Work, written: Written, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """The store: tables, queries and migrations, the same for SQLite and PostgreSQL."""
 
+from store.database import Unstorable
 from store.rows import Beat, DeadLetter, EventFilter, Host, HostStatus, Key, StoredEvent, WriteBatch, Written
 from store.store import Store, open_store
 
@@ -12,6 +13,7 @@ __all__ = [
     "Key",
     "Store",
     "StoredEvent",
+    "Unstorable",
     "WriteBatch",
     "Written",
     "open_store",

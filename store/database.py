@@ -23,6 +23,10 @@ _UNSTORABLE = (UnicodeEncodeError, OverflowError, sqlite3.DataError, psycopg.Dat
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
+class Unstorable(Invalid):
+    """A value that the database can never store: the same again fails again, its neighbours do not."""
+
+
 class EventRow(NamedTuple):
     """A row of `logs` as it is written, times and id as text, in the order of its columns after `id`."""
 
@@ -94,7 +98,7 @@ class Database(ABC):
 
     def _explain(self, error: BaseException | None) -> Invalid | Unavailable:
         if isinstance(error, _UNSTORABLE):
-            return Invalid(f"database {self.name} cannot store a value: {type(error).__name__}: {error}")
+            return Unstorable(f"database {self.name} cannot store a value: {type(error).__name__}: {error}")
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
             return Invalid(f"database {self.name} is damaged or no SQLite database: {error}")
         if isinstance(error, psycopg.errors.InsufficientPrivilege):

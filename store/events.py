@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,11 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from core.clock import rfc3339
-from core.errors import Invalid
 from core.ids import stable_id
 from core.messages import Event
 from core.topics import EVENTS, HOSTS
 from store import hosts
-from store.database import Database, EventRow
+from store.database import Database, EventRow, Unstorable
 from store.dead_letters import insert_dead_letters, storable
 from store.partitions import day_of
 from store.rows import DeadLetter, WriteBatch, Written
@@ -32,16 +32,26 @@ def write_batch(database: Database, batch: WriteBatch, keep_days: int) -> Writte
     2. In one transaction: events, what conflicts to the dead letters, signs of life, activity, dead letters.
 
     An event that the database cannot store (a lone surrogate, a NUL) becomes a dead letter, its neighbours
-    are stored. Raises `Unavailable`; nothing is stored then.
+    are stored. Raises `Unavailable`; nothing is stored then, but for what came before such an event.
     """
     try:
         return _write(database, batch, keep_days)
-    except Invalid:
+    except Unstorable as error:
         events, dead = _split_storable(batch.events)
-        if not dead:
+        if not dead and len(batch.events) == 1:
+            events, dead = [], [_unstorable_letter(batch.events[0], str(error))]
+        if dead:
+            return write_batch(database, replace(batch, events=events, dead=[*batch.dead, *dead]), keep_days)
+        if not events:
             raise
-    storable = WriteBatch(events, batch.received_at, [*batch.dead, *dead], batch.beats)
-    return _write(database, storable, keep_days)
+    # what it refuses is none of what we know: halves tell which event it is
+    middle = len(events) // 2
+    first = write_batch(database, replace(batch, events=events[:middle]), keep_days)
+    second = write_batch(database, WriteBatch(events[middle:], batch.received_at), keep_days)
+    return Written(
+        first.stored + second.stored, first.duplicates + second.duplicates, first.conflicts + second.conflicts,
+        [*first.letters, *second.letters],
+    )  # fmt: skip
 
 
 def _write(database: Database, batch: WriteBatch, keep_days: int) -> Written:
@@ -158,8 +168,11 @@ def _split_storable(events: Iterable[Event]) -> tuple[list[Event], list[DeadLett
         if all(storable(text) == text for text in texts) and 1 <= event.severity <= 5:
             good.append(event)
             continue
-        payload = repr(event).encode("utf-8", "backslashreplace")
-        topic = f"{HOSTS}/{event.source_host}/{EVENTS}"
         reason = "not storable: a text holds NUL or no Unicode, or severity is outside 1 to 5"
-        dead.append(DeadLetter(topic, event.source_host, reason, payload, len(payload)))
+        dead.append(_unstorable_letter(event, reason))
     return good, dead
+
+
+def _unstorable_letter(event: Event, reason: str) -> DeadLetter:
+    payload = repr(event).encode("utf-8", "backslashreplace")
+    return DeadLetter(f"{HOSTS}/{event.source_host}/{EVENTS}", event.source_host, reason, payload, len(payload))

@@ -10,8 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Select, exists, func, literal, select, union_all
 
 from core.clock import rfc3339, utc_now
-from core.errors import Invalid
-from store.database import Database, EventRow
+from store.database import Database, EventRow, Unstorable
 from store.rows import Beat, Host, HostStatus, WriteBatch
 from store.tables import activity, heartbeats, host_info
 from store.upserts import upsert_row
@@ -65,11 +64,11 @@ def record_beats(database: Database, beats: Iterable[Beat]) -> None:
 
 
 def record_info(database: Database, host: str, info_json: str, at: datetime) -> None:
-    """Keep what `host` says of itself, instead of what it said before. Raises `Invalid` when it is no JSON."""
+    """Keep what `host` says of itself, instead of what it said before. Raises `Unstorable` when it is no JSON."""
     try:
         json.loads(info_json)
     except (ValueError, RecursionError) as error:
-        raise Invalid(f"info of {host!r:.80} is not JSON: {error}") from error
+        raise Unstorable(f"info of {host!r:.80} is not JSON: {error}") from error
     values = {"source_host": host, "info": info_json, "updated_at": at}
     with database.writing() as connection:
         connection.execute(upsert_row(connection, host_info, values))

@@ -78,7 +78,7 @@ class Store:
         hosts.record_beats(self.database, beats)
 
     def record_info(self, host: str, info_json: str, at: datetime) -> None:
-        """Keep what `host` says of itself, as JSON. Raises `Invalid` when it is none."""
+        """Keep what `host` says of itself, as JSON. Raises `Unstorable` when it is none."""
         hosts.record_info(self.database, host, info_json, at)
 
     def get_host_status(self, threshold_minutes: float, now: datetime) -> HostStatus:

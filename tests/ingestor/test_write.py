@@ -15,9 +15,10 @@ import pytest
 
 from core.home import Credential
 from core.settings import BrokerAddress
-from ingestor.batch import MAX_EVENTS
+from ingestor.batch import MAX_EVENTS, Batch
+from ingestor.decode import decode_events
 from ingestor.session import Connection, Session
-from ingestor.write import WAITING_BATCHES, Writer
+from ingestor.write import WAITING_BATCHES, Work, Writer
 from store import EventFilter, Store, open_store
 
 SUBACK = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]).write()
@@ -153,3 +154,15 @@ def test_whatever_a_transaction_fails_with_it_is_tried_again(
 
     asyncio.run(scenario())
     assert len(store.events(EventFilter(), 10)) == 2
+
+
+def test_info_that_only_the_store_refuses_is_a_dead_letter_and_stops_nothing(store: Store) -> None:
+    async def scenario() -> None:
+        presence = Batch(infos={"a": "{", "b": "{}"})
+        events = Batch(events=decode_events("a", an_event()[1])[0])
+        written = Writer(store)._write(Work(events, presence))
+        assert [(letter.source_host, letter.topic) for letter in written.letters] == [("a", "heimdall/v1/hosts/a/info")]
+        assert written.stored == 1
+
+    asyncio.run(scenario())
+    assert (store.get_info("a"), store.get_info("b")) == (None, "{}")

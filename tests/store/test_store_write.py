@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from store_samples import NOW, a_batch, an_event, v7_at
 
 from core.clock import rfc3339
 from core.ids import stable_id
-from store import Beat, DeadLetter, EventFilter, Store, Written
+from store import Beat, DeadLetter, EventFilter, Store, Written, open_store
 from store.tables import activity, dead_letters, heartbeats
 
 
@@ -228,3 +229,22 @@ def test_a_host_is_kept_exactly_as_it_is_called(store: Store, host: str) -> None
     assert sorted((found.hostname, found.total_events) for found in status.active) == sorted(
         [(host, 1), ("beside-it", 1)]
     )
+
+
+@pytest.mark.postgresql
+def test_an_event_that_the_database_refuses_for_a_reason_of_its_own_does_not_stop_its_neighbours() -> None:
+    from postgresql_server import database
+
+    with database() as url, closing(open_store(url)) as store:
+        with store.database.writing() as connection:
+            connection.exec_driver_sql("ALTER TABLE logs ALTER COLUMN raw_message TYPE varchar(40)")
+        events = [an_event(f"web-{number}") for number in range(20)]
+        long = [an_event("web-7", raw_message="x" * 41), an_event("web-8", raw_message="y" * 41)]
+        earlier = DeadLetter("t", None, "came with the batch", b"", 0)
+        written = store.write(a_batch(*events[:7], long[0], *events[7:], long[1], events[0], dead=[earlier]))
+        assert (written.stored, written.duplicates, written.conflicts) == (20, 1, 0)
+        assert written.letters[0] == earlier
+        assert [letter.source_host for letter in written.letters[1:]] == ["web-7", "web-8"]
+        assert all("too long" in letter.reason for letter in written.letters[1:])
+        with store.database.reading() as connection:
+            assert len(connection.execute(select(dead_letters)).all()) == 3
