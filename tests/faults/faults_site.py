@@ -202,6 +202,7 @@ class Site:
         wait_until(lambda: self.ingestor.said().count("is subscribed at") >= before + 2, "the ingestor is subscribed")
 
     def start_api(self) -> None:
+        self.home.make_api_key()  # before the API makes one of its own at the same moment
         self.api.start()
         wait_until(lambda: _listens(self.http_port), "the API listens")
 

@@ -1,6 +1,9 @@
 """A real agent whose source is numbers: `numbered_agent.py COUNT`, everything else from the environment.
 
-It makes COUNT events, or fewer when a file `enough` appears in its home before.
+It makes COUNT events, or fewer when a file `enough` appears in its home before. What a test may set: TEST_BEGIN (the
+number that a source without a position begins at), TEST_NAME (whose numbers these are, when not the host's),
+TEST_AT_ONCE and TEST_PAUSE (numbers a read, and seconds for it), TEST_CLOCK_OFFSET (seconds that this host's clock is
+wrong by), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE and TEST_RETRY_SPOOL (seconds), TEST_DIES (`STEP:TIMES`, see `dying`).
 
 Each number is an event whose id follows from host and number alone, so that the same number read again is the
 same event, and a test knows without a ledger what must be stored. Spool, link and heartbeat are the agent's own.
@@ -13,10 +16,14 @@ import logging
 import os
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import dying
+
+from agents import agent as shared_agent
+from agents import session_mqtt
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Reading
 from agents.link import Link
@@ -24,7 +31,7 @@ from agents.link_http import HttpLink
 from agents.link_mqtt import MqttLink
 from agents.machine import describe_machine
 from agents.run import _Stop
-from core import forwarder, lock
+from core import clock, forwarder, lock
 from core.home import Home, find_login
 from core.messages import Event, OsType
 from core.settings import Settings, load
@@ -44,7 +51,8 @@ def numbered_event(host: str, number: int) -> Event:
     seconds = int(os.environ["TEST_MS"]) / 1000 + float(os.environ.get("TEST_CLOCK_OFFSET", "0"))
     happened = datetime.fromtimestamp(seconds, UTC)
     severity = number % 5 + 1
-    return Event(numbered_id(host, number), happened, host, "LINUX", "LOGIN_FAIL", severity, f"number {number}")
+    event_id = numbered_id(os.environ.get("TEST_NAME", host), number)
+    return Event(event_id, happened, host, "LINUX", "LOGIN_FAIL", severity, f"number {number}")
 
 
 class Numbers:
@@ -58,7 +66,7 @@ class Numbers:
         self._at_once, self._pause_seconds = at_once, pause_seconds
 
     def read(self, position: str | None) -> Reading:
-        first = int(position or 0)
+        first = int(os.environ.get("TEST_BEGIN", "0") if position is None else position)
         behind = first if self._enough.exists() else min(first + self._at_once, self._count)
         if behind > first:
             time.sleep(self._pause_seconds)
@@ -71,6 +79,7 @@ class Numbers:
 def make_agent(settings: Settings, home: Home, count: int) -> Agent:
     host, boot = settings.host, os.urandom(8).hex()
     spool, damaged = open_spool(home.agent_spool)
+    spool.limit_bytes = int(os.environ.get("TEST_SPOOL_LIMIT", spool.limit_bytes))
     if damaged:
         spool.append([make_alert(host, "LINUX", 4, describe_damage(damaged, "found at start"))])
     link: Link
@@ -84,10 +93,24 @@ def make_agent(settings: Settings, home: Home, count: int) -> Agent:
     return Agent(host, boot, numbers, spool, link, INTERVAL_SECONDS)
 
 
+def set_clock(offset_seconds: float) -> None:
+    """Let all that this process says of the time be wrong by `offset_seconds`."""
+
+    def wrong_now() -> datetime:
+        return clock.utc_now() + timedelta(seconds=offset_seconds)
+
+    shared_agent.utc_now = session_mqtt.utc_now = wrong_now
+
+
 def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # a receipt that is lost shall cost a test a second, not ten; everything else is as it is shipped
     forwarder.PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE", "1.0"))
+    shared_agent.RETRY_SPOOL_SECONDS = float(os.environ.get("TEST_RETRY_SPOOL", "1.0"))
+    set_clock(float(os.environ.get("TEST_CLOCK_OFFSET", "0")))
+    if step := os.environ.get("TEST_DIES"):
+        name, _, times = step.partition(":")
+        dying.die_at(name, int(times))
     settings = load()
     home = Home(settings.home)
     home.prepare()
