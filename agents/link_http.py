@@ -104,21 +104,23 @@ class HttpLink:
         """Send one batch; returns how many seconds to wait before the next, below 0 for not at all."""
         if self.spool_damaged:
             return 0.0
+        # positions mean nothing in another spool: `use_spool` may come while the API is asked
+        spool = self._spool
         try:
-            batch = self._spool.batch(0, max_events=self._most_events)
+            batch = spool.batch(0, max_events=self._most_events)
             if batch is None:
                 return 0.0
             answer = self._post("/ingest", b'{"events":' + batch.payload + b"}")
             if answer is not None and answer.status == 200:
-                self._keep_refused(batch, answer)
-                self._spool.delete([(batch.first, batch.last)])
+                self._keep_refused(spool, batch, answer)
+                spool.delete([(batch.first, batch.last)])
                 if backoff.failures:
                     log.info("events reach %s again", self.url)
                 backoff.reset()
                 self._most_events = min(1_000, self._most_events * 2)
                 return -1.0
             if answer is not None and answer.status in _UNFIT:
-                self._part(batch, answer)
+                self._part(spool, batch, answer)
                 return -1.0
             return self._report(answer, backoff)
         except SpoolDamaged:
@@ -127,7 +129,7 @@ class HttpLink:
             log.debug("%s", error)
         return backoff.next_seconds()
 
-    def _keep_refused(self, batch: Batch, answer: _Answer) -> None:
+    def _keep_refused(self, spool: Spool, batch: Batch, answer: _Answer) -> None:
         """Move what the API does not take to the quarantine, each with the reason that it gives."""
         refused = answer.body.get("rejected")
         if not isinstance(refused, list) or not refused:
@@ -138,16 +140,17 @@ class HttpLink:
             index = entry.get("index") if isinstance(entry, dict) else None
             if isinstance(index, int) and 0 <= index < len(events):
                 reasons[events[index]["event_id"]] = printable(entry.get("reason", "refused"))
-        kept = self._spool.quarantine(batch.first, batch.last, reasons)
+        kept = spool.quarantine(batch.first, batch.last, reasons)
         example = next(iter(reasons.values()), "no reason given")
         log.error("%s refused %d events; they are in the quarantine of the spool: %s", self.url, kept, example)
 
-    def _part(self, batch: Batch, answer: _Answer) -> None:
+    def _part(self, spool: Spool, batch: Batch, answer: _Answer) -> None:
         """The batch as a whole was refused: find out which events by halving it."""
         if batch.count > 1:
             self._most_events = max(1, batch.count // 2)
             return
-        self._keep_refused(batch, _Answer(answer.status, {"rejected": [{"index": 0, "reason": _say(answer)}]}, 0.0))
+        reason = _Answer(answer.status, {"rejected": [{"index": 0, "reason": _say(answer)}]}, 0.0)
+        self._keep_refused(spool, batch, reason)
 
     def _report(self, answer: Optional[_Answer], backoff: Backoff) -> float:
         if answer is None:

@@ -13,6 +13,12 @@ import pytest
 from agent_process import AgentProcess, failed_logins, wait_for
 from sqlite_file import opened
 
+from agents.link_http import HttpLink
+from core.clock import utc_now
+from core.ids import uuid7
+from core.messages import Event
+from core.spool import Spool
+
 Start = Callable[..., AgentProcess]
 
 
@@ -159,3 +165,22 @@ def test_a_redirect_is_not_followed_with_the_key(api: Api, start_agent: Start, t
     wait_for(lambda: "answered 302" in agent.said(), "it is said")
     agent.end()
     assert {path for path, _, _ in api.requests} <= {"/ingest", "/heartbeat"}
+
+
+def test_an_answer_deletes_nothing_from_a_spool_that_was_made_meanwhile(api: Api, tmp_path: Path) -> None:
+    made = [Event(uuid7(), utc_now(), "web-01", "LINUX", "LOGIN_FAIL", 3, text) for text in ("old", "new")]
+    old, new = Spool(tmp_path / "old.db"), Spool(tmp_path / "new.db")
+    old.append(made[:1])
+    link = HttpLink("web-01", "LINUX", api.url, "key-of-eight", old)
+
+    def replace(events: list[dict[str, Any]]) -> tuple[int, dict[str, Any], dict[str, str]]:
+        if events[0]["raw_message"] == "old":
+            new.append(made[1:])
+            link.use_spool(new)
+        return accept(events)
+
+    api.answer = replace
+    link.start()
+    wait_for(lambda: len(old) == len(new) == 0, "both spools are empty")
+    link.stop()
+    assert [event["raw_message"] for event in api.stored] == ["old", "new"]
