@@ -21,6 +21,9 @@ from core.messages import MAX_EVENTS_PER_MESSAGE, MAX_MESSAGE_BYTES, Event, enco
 
 _CORRELATION = struct.Struct(">16sQQ")
 
+# in SQLite's and sqlite3's words: their codes are known from Python 3.11 on
+_SIGNS_OF_DAMAGE = ("malformed", "not a database", "unsupported file format", "Could not decode")
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spool (
     position INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, severity INTEGER NOT NULL, payload BLOB NOT NULL);
@@ -106,6 +109,12 @@ class Spool:
                 if self._db.execute("SELECT count(*) FROM identity").fetchone()[0] == 0:
                     self._db.execute("INSERT INTO identity VALUES (?)", (os.urandom(16),))
             self.id: bytes = self._db.execute("SELECT spool_id FROM identity").fetchone()[0]
+            self._check(isinstance(self.id, bytes) and len(self.id) == 16, "its id")
+
+    def _check(self, sound: bool, what: str) -> None:
+        """SQLite tells damage of its structure alone: what lies in the rows may be anything."""
+        if not sound:
+            raise SpoolDamaged(f"the spool {self.path} cannot be used: {what} is none that was ever written")
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -114,9 +123,7 @@ class Spool:
             try:
                 yield
             except sqlite3.Error as error:
-                text = str(error)
-                damaged = "malformed" in text or "not a database" in text
-                kind = SpoolDamaged if damaged else Unavailable
+                kind = SpoolDamaged if any(sign in str(error) for sign in _SIGNS_OF_DAMAGE) else Unavailable
                 raise kind(f"the spool {self.path} cannot be used: {error}") from error
 
     @contextmanager
@@ -166,6 +173,7 @@ class Spool:
         with self._reading():
             query = "SELECT position, host, payload FROM spool WHERE position > ? ORDER BY position LIMIT ?"
             for position, host, payload in self._db.execute(query, (after, max_events)):
+                self._check(isinstance(host, str) and isinstance(payload, bytes), f"the event at position {position}")
                 if taken and (host != taken[0][1] or size + len(payload) + 1 > max_bytes):
                     break
                 taken.append((position, host, payload))

@@ -163,6 +163,21 @@ def test_a_page_that_is_damaged_while_in_use_is_told(tmp_path: Path, spool: Spoo
         texts(Spool(path))
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE spool SET payload = 7",
+        "UPDATE spool SET host = CAST(x'ff' AS TEXT)",
+        "UPDATE identity SET spool_id = x'01'",
+    ],
+)
+def test_a_row_that_was_never_written_is_damage(tmp_path: Path, spool: Spool, damage: str) -> None:
+    spool.append([event()])
+    spool._db.execute(damage)
+    with pytest.raises(SpoolDamaged):
+        texts(Spool(tmp_path / "spool.db"))
+
+
 def test_the_file_may_be_read_by_its_owner_alone(tmp_path: Path, spool: Spool) -> None:
     assert (tmp_path / "spool.db").stat().st_mode & 0o077 == 0
 
