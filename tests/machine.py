@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def _openssh() -> bool:
     return programs and _is_root()
 
 
+def _tmpfs() -> bool:
+    if not _is_root() or shutil.which("mount") is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "probe", folder], capture_output=True, check=False)
+        if mounted.returncode == 0:
+            subprocess.run(["umount", folder], capture_output=True, check=True)
+    return mounted.returncode == 0
+
+
 ASYNCAPI_SCHEMA = Path(os.environ.get("ASYNCAPI_SCHEMA", "node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json"))
 
 
@@ -56,5 +67,6 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "curl": (lambda: shutil.which("curl") is not None, "needs curl: apt install curl"),
     "sqlite3": (lambda: shutil.which("sqlite3") is not None, "needs the sqlite3 command: apt install sqlite3"),
     "journald": (_journald, "needs root and apt install systemd"),
+    "tmpfs": (_tmpfs, "needs to be root, and allowed to mount a tmpfs"),
     "openssh": (_openssh, "needs root and apt install openssh-server openssh-client sshpass sudo"),
 }

@@ -3,7 +3,8 @@
 It makes COUNT events, or fewer when a file `enough` appears in its home before. What a test may set: TEST_BEGIN (the
 number that a source without a position begins at), TEST_NAME (whose numbers these are, when not the host's),
 TEST_AT_ONCE and TEST_PAUSE (numbers a read, and seconds for it), TEST_CLOCK_OFFSET (seconds that this host's clock is
-wrong by), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE and TEST_RETRY_SPOOL (seconds), TEST_DIES (`STEP:TIMES`, see `dying`).
+wrong by), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE and TEST_RETRY_SPOOL (seconds),
+TEST_DIES (`STEP:TIMES`, see `dying`).
 
 Each number is an event whose id follows from host and number alone, so that the same number read again is the
 same event, and a test knows without a ledger what must be stored. Spool, link and heartbeat are the agent's own.
