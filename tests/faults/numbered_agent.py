@@ -3,8 +3,8 @@
 It makes COUNT events, or fewer when a file `enough` appears in its home before. What a test may set: TEST_BEGIN (the
 number that a source without a position begins at), TEST_NAME (whose numbers these are, when not the host's),
 TEST_AT_ONCE and TEST_PAUSE (numbers a read, and seconds for it), TEST_CLOCK_OFFSET (seconds that this host's clock is
-wrong by), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE and TEST_RETRY_SPOOL (seconds),
-TEST_DIES (`STEP:TIMES`, see `dying`).
+wrong by) and TEST_CLOCK_BEATS (from which beat on), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE and TEST_RETRY_SPOOL
+(seconds), TEST_DIES (`STEP:TIMES`, see `dying`).
 
 Each number is an event whose id follows from host and number alone, so that the same number read again is the
 same event, and a test knows without a ledger what must be stored. Spool, link and heartbeat are the agent's own.
@@ -13,6 +13,7 @@ same event, and a test knows without a ledger what must be stored. Spool, link a
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import sys
@@ -94,11 +95,12 @@ def make_agent(settings: Settings, home: Home, count: int) -> Agent:
     return Agent(host, boot, numbers, spool, link, INTERVAL_SECONDS)
 
 
-def set_clock(offset_seconds: float) -> None:
-    """Let all that this process says of the time be wrong by `offset_seconds`."""
+def set_clock(offset_seconds: float, beats: int) -> None:
+    """Let all that this process says of the time be wrong by `offset_seconds`, from the beat number `beats` on."""
+    asked = itertools.count()
 
     def wrong_now() -> datetime:
-        return clock.utc_now() + timedelta(seconds=offset_seconds)
+        return clock.utc_now() + timedelta(seconds=offset_seconds if next(asked) >= beats else 0)
 
     shared_agent.utc_now = session_mqtt.utc_now = wrong_now
 
@@ -108,7 +110,7 @@ def main() -> int:
     # a receipt that is lost shall cost a test a second, not ten; everything else is as it is shipped
     forwarder.PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE", "1.0"))
     shared_agent.RETRY_SPOOL_SECONDS = float(os.environ.get("TEST_RETRY_SPOOL", "1.0"))
-    set_clock(float(os.environ.get("TEST_CLOCK_OFFSET", "0")))
+    set_clock(float(os.environ.get("TEST_CLOCK_OFFSET", "0")), int(os.environ.get("TEST_CLOCK_BEATS", "0")))
     if step := os.environ.get("TEST_DIES"):
         name, _, times = step.partition(":")
         dying.die_at(name, int(times))
