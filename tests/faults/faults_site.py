@@ -206,6 +206,9 @@ class Site:
     def start_api(self) -> None:
         self.home.make_api_key()  # before the API makes one of its own at the same moment
         self.api.start()
+        self.wait_for_api()
+
+    def wait_for_api(self) -> None:
         wait_until(lambda: _listens(self.http_port), "the API listens")
 
     def agent_home(self, host: str) -> Home:

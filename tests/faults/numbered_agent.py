@@ -28,7 +28,7 @@ from agents import agent as shared_agent
 from agents import session_mqtt
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Reading
-from agents.link import Link
+from agents.link import Backoff, Link
 from agents.link_http import HttpLink
 from agents.link_mqtt import MqttLink
 from agents.machine import describe_machine
@@ -107,7 +107,8 @@ def set_clock(offset_seconds: float, beats: int) -> None:
 
 def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # a receipt that is lost shall cost a test a second, not ten; everything else is as it is shipped
+    # what was lost or is away shall cost a test a second or two, not ten or sixty; everything else is as it is shipped
+    Backoff.__init__.__defaults__ = (0.2, 2.0)
     forwarder.PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE", "1.0"))
     shared_agent.RETRY_SPOOL_SECONDS = float(os.environ.get("TEST_RETRY_SPOOL", "1.0"))
     set_clock(float(os.environ.get("TEST_CLOCK_OFFSET", "0")), int(os.environ.get("TEST_CLOCK_BEATS", "0")))

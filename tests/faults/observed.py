@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from faults_site import Site, wait_until
 
 
@@ -27,3 +29,10 @@ def take_alerts(here: Site, host: str, words: str) -> list[str]:
     alerts = [(str(event_id), text) for event_id, text in here.rows(f"{query}'{host}'") if words in text]
     here.exempt |= {event_id for event_id, _ in alerts}
     return [text for _, text in alerts]
+
+
+def stands_still(here: Site, host: str) -> bool:
+    """Whether the agent neither reads nor sends."""
+    before = here.spooled(host)
+    time.sleep(0.2)
+    return here.spooled(host) == before

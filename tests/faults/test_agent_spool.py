@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from faults_site import Site, wait_until
-from observed import expect_beats, stored_numbers, take_alerts
+from observed import expect_beats, stands_still, stored_numbers, take_alerts
 from small_disk import small_disk
 
 pytestmark = pytest.mark.mosquitto
@@ -74,12 +74,6 @@ def test_what_a_full_spool_drops_is_counted_and_told(here: Site, chance: random.
     if not under_way:
         expect_oldest_of_lowest_severity(set(range(here.spooled(host)[0])) - stored, stored)
     here.expect_all_stored_once()
-
-
-def stands_still(here: Site, host: str) -> bool:
-    before = here.spooled(host)
-    time.sleep(0.2)
-    return here.spooled(host) == before
 
 
 def expect_oldest_of_lowest_severity(missing: set[int], stored: set[int]) -> None:
