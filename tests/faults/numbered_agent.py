@@ -3,8 +3,8 @@
 It makes COUNT events, or fewer when a file `enough` appears in its home before. What a test may set: TEST_BEGIN (the
 number that a source without a position begins at), TEST_NAME (whose numbers these are, when not the host's),
 TEST_AT_ONCE and TEST_PAUSE (numbers a read, and seconds for it), TEST_CLOCK_OFFSET (seconds that this host's clock is
-wrong by) and TEST_CLOCK_BEATS (from which beat on), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE and TEST_RETRY_SPOOL
-(seconds), TEST_DIES (`STEP:TIMES`, see `dying`).
+wrong by) and TEST_CLOCK_BEATS (from which beat on), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE, TEST_RETRY_SPOOL
+and TEST_KEEP_ALIVE (seconds), TEST_DIES (`STEP:TIMES`, see `dying`).
 
 Each number is an event whose id follows from host and number alone, so that the same number read again is the
 same event, and a test knows without a ledger what must be stored. Spool, link and heartbeat are the agent's own.
@@ -20,9 +20,11 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import dying
+from paho.mqtt.client import Client
 
 from agents import agent as shared_agent
 from agents import session_mqtt
@@ -105,6 +107,16 @@ def set_clock(offset_seconds: float, beats: int) -> None:
     shared_agent.utc_now = session_mqtt.utc_now = wrong_now
 
 
+def set_keep_alive(seconds: int) -> None:
+    """Notice a dead connection sooner than an agent may: its keep alive is 5 s at least."""
+    connect = Client.connect
+
+    def connect_shortly(client: Client, host: str, port: int, _seconds: int, **rest: Any) -> Any:
+        return connect(client, host, port, seconds, **rest)
+
+    Client.connect = connect_shortly
+
+
 def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # what was lost or is away shall cost a test a second or two, not ten or sixty; everything else is as it is shipped
@@ -112,6 +124,8 @@ def main() -> int:
     forwarder.PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE", "1.0"))
     shared_agent.RETRY_SPOOL_SECONDS = float(os.environ.get("TEST_RETRY_SPOOL", "1.0"))
     set_clock(float(os.environ.get("TEST_CLOCK_OFFSET", "0")), int(os.environ.get("TEST_CLOCK_BEATS", "0")))
+    if keep_alive := os.environ.get("TEST_KEEP_ALIVE"):
+        set_keep_alive(int(keep_alive))
     if step := os.environ.get("TEST_DIES"):
         name, _, times = step.partition(":")
         dying.die_at(name, int(times))
