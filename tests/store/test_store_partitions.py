@@ -144,3 +144,13 @@ def test_heartbeats_are_updated_in_place(store: Store) -> None:
         statement = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'heartbeats'"
         updates, hot = connection.exec_driver_sql(statement).one()
     assert updates == hot
+
+
+def test_ids_of_a_clock_that_is_ahead_keep_no_later_partition_from_being_made(store: Store) -> None:
+    ahead = [an_event(event_id=v7_at(NOW + timedelta(days=days), days)) for days in range(6)]
+    assert store.write(a_batch(*ahead)) == Written(6, 0, 0)
+    for days in range(1, 6):
+        day = NOW + timedelta(days=days)
+        assert store.write(a_batch(an_event(event_id=v7_at(day)), at=day)) == Written(1, 0, 0)
+        assert partition_name(day.date()) in partition_names(store)
+    assert len(store.events(EventFilter(), 20)) == 11
