@@ -15,9 +15,11 @@ pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]
 
 
-def die_at_each(steps: dict[str, dying.Step], start: Callable[..., object], here: Site, chance: random.Random) -> None:
-    """Each agent dies of its own hand at each step once, in any order."""
-    order = chance.sample([*steps], len(steps))
+def die_at_each(
+    steps: dict[str, dying.Step], times: int, start: Callable[..., object], here: Site, chance: random.Random
+) -> None:
+    """Each agent dies of its own hand at each step so many times, in any order; then it runs on."""
+    order = chance.sample([*steps] * times, len(steps) * times)
     for name in order:
         for host in here.hosts:
             start(host, TEST_DIES=f"{name}:{chance.randrange(1, 6)}")
@@ -37,8 +39,7 @@ def test_an_agent_killed_at_each_step_of_its_work_loses_nothing(
     here: Site, chance: random.Random, often: Often
 ) -> None:
     here.start()
-    for _ in range(often(4)):
-        die_at_each(dying.MQTT, here.start_agent, here, chance)
+    die_at_each(dying.MQTT, often(4), here.start_agent, here, chance)
     here.enough()
     here.expect_all_stored_once()
 
@@ -47,8 +48,7 @@ def test_an_agent_over_http_killed_at_each_step_of_its_work_loses_nothing(
     here: Site, chance: random.Random, often: Often
 ) -> None:
     here.start(api=True)
-    for _ in range(often(4)):
-        die_at_each(dying.HTTP, here.start_http_agent, here, chance)
+    die_at_each(dying.HTTP, often(4), here.start_http_agent, here, chance)
     here.enough()
     here.expect_all_stored_once()
 
