@@ -80,10 +80,10 @@ class Server:
                     raise RuntimeError((self.folder / "log").read_text()) from None
                 time.sleep(0.05)
 
-    def stop(self) -> None:
-        """Stop the server at once, its clients with it."""
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Stop the server at once, its clients with it: fast, or with SIGQUIT immediately, or with SIGKILL."""
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(number)
             self.process.wait(30)
 
     def url(self, name: str) -> str:
@@ -126,12 +126,12 @@ def server(durable: bool = False) -> Server:
 
 
 @contextmanager
-def database(running: Server | None = None) -> Iterator[str]:
-    """A fresh, empty database on `running` or the shared server; its URL is yielded."""
+def database(options: str = "", running: Server | None = None) -> Iterator[str]:
+    """A fresh, empty database, made with `options`, on `running` or the shared server; its URL is yielded."""
     running = running or server()
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(running.url("postgres"), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
+        admin.execute(f"CREATE DATABASE {name} {options}")
     try:
         yield running.url(name)
     finally:

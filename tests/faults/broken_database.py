@@ -16,13 +16,14 @@ import psycopg
 from faults_site import Site, wait_until
 
 # what the ingestor waits for, shortened so that `/readyz` follows within a second: SQLite's right to write (30 s), a
-# commit that is called slow (5 s), the next sign of life (2 s)
+# commit that is called slow (5 s), the next sign of life (2 s); the lease is renewed more often than every 3 s
 IMPATIENT = """
 import ingestor.main, ingestor.write
 from store.database import Database
 Database.writing.__wrapped__.__defaults__ = (0.5,)
 ingestor.write.SLOW_COMMIT_SECONDS = 1.0
 ingestor.main.SIGN_OF_LIFE_SECONDS = 0.2
+ingestor.main.RENEW_SECONDS = 0.05
 """
 
 
@@ -102,7 +103,7 @@ def _receipted(here: Site) -> list[int]:
 def unwritable(here: Site) -> Iterator[None]:
     """Another program holds what every write needs: SQLite's lock, PostgreSQL's tables."""
     if here.database_url.startswith("sqlite"):
-        with contextlib.closing(sqlite3.connect(sqlite_path(here), timeout=60, isolation_level=None)) as other:
+        with sqlite_connection(here) as other:
             other.execute("BEGIN IMMEDIATE")
             yield
             other.execute("ROLLBACK")
@@ -113,15 +114,27 @@ def unwritable(here: Site) -> Iterator[None]:
             other.rollback()
 
 
-def sqlite_path(here: Site) -> str:
-    return here.database_url.removeprefix("sqlite:///")
+@contextlib.contextmanager
+def sqlite_connection(here: Site) -> Iterator[sqlite3.Connection]:
+    """Another program at the same SQLite file."""
+    path = here.database_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as other:
+        yield other
+
+
+def change(here: Site, *statements: str) -> None:
+    """What somebody else does to the database, with every right."""
+    with sqlite_connection(here) if here.database_url.startswith("sqlite") else admin(here, autocommit=True) as other:
+        for statement in statements:
+            other.execute(statement)
 
 
 @contextlib.contextmanager
 def admin(here: Site, autocommit: bool = False) -> Iterator[psycopg.Connection[Any]]:
-    """Somebody else at the same PostgreSQL database, whom no setting of the database troubles."""
+    """A superuser at the same PostgreSQL database, whom no setting of the database troubles."""
     easy = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
-    with psycopg.connect(here.database_url, application_name="somebody else", options=easy) as connection:
+    easy += " -c default_transaction_isolation=read\\ committed -c deadlock_timeout=60s"
+    with psycopg.connect(here.database_url, user="heimdall", application_name="admin", options=easy) as connection:
         connection.autocommit = autocommit
         yield connection
 
