@@ -133,7 +133,7 @@ def change(here: Site, *statements: str) -> None:
 def admin(here: Site, autocommit: bool = False) -> Iterator[psycopg.Connection[Any]]:
     """A superuser at the same PostgreSQL database, whom no setting of the database troubles."""
     easy = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
-    easy += " -c default_transaction_isolation=read\\ committed -c deadlock_timeout=60s"
+    easy += " -c default_transaction_isolation=read\\ committed"
     with psycopg.connect(here.database_url, user="heimdall", application_name="admin", options=easy) as connection:
         connection.autocommit = autocommit
         yield connection
