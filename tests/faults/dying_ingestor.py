@@ -1,0 +1,37 @@
+"""An ingestor that kills itself behind a commit. Its process imports this; `TEST_DIES=STEP:TIMES` says where and when."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from ingestor import write
+from ingestor.batch import Batch
+
+BEFORE_PUBACKS, BEFORE_RECEIPTS = STEPS = ("after commit, before PUBACKs", "after PUBACKs, before receipts")
+
+
+def die_at(step: str, times: int) -> None:
+    """Kill this process (SIGKILL) at `step` when the batch number `times` with receipts to send has been committed."""
+    settle = write.settle
+    left = times
+
+    def settled(batch: Batch) -> None:
+        nonlocal left
+        left -= bool(batch.receipts)
+        if left > 0:
+            settle(batch)
+            return
+        unsent, batch.receipts = batch.receipts, []
+        if step == BEFORE_RECEIPTS:
+            settle(batch)
+        print("dies", step, "with", len(unsent), "receipts unsent", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    write.settle = settled
+
+
+if wanted := os.environ.get("TEST_DIES"):
+    name, _, number = wanted.partition(":")
+    die_at(name, int(number))
