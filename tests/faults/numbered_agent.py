@@ -28,6 +28,7 @@ from paho.mqtt.client import Client
 
 from agents import agent as shared_agent
 from agents import session_mqtt
+from agents import link_mqtt
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Reading
 from agents.link import Backoff, Link
@@ -92,6 +93,8 @@ def make_agent(settings: Settings, home: Home, count: int) -> Agent:
     else:
         info = describe_machine("LINUX", INTERVAL_SECONDS, boot)
         link = MqttLink(host, settings.broker, find_login(settings, "agent"), info, spool)
+        # an agent that knows no back-pressure, for a broker's limits are then met by few agents
+        link._forwarder.window = int(os.environ.get("TEST_WINDOW", link._forwarder.window))
     at_once, pause_seconds = int(os.environ.get("TEST_AT_ONCE", "20")), float(os.environ.get("TEST_PAUSE", "0.01"))
     numbers = Numbers(host, count, home.path / "enough", at_once, pause_seconds)
     return Agent(host, boot, numbers, spool, link, INTERVAL_SECONDS)
@@ -129,6 +132,7 @@ def main() -> int:
     if step := os.environ.get("TEST_DIES"):
         name, _, times = step.partition(":")
         dying.die_at(name, int(times))
+    link_mqtt.MAX_BATCH_BYTES = int(os.environ.get("TEST_BATCH_BYTES", link_mqtt.MAX_BATCH_BYTES))
     settings = load()
     home = Home(settings.home)
     home.prepare()
