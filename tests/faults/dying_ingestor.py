@@ -1,4 +1,4 @@
-"""An ingestor that kills itself behind a commit. Its process imports this; `TEST_DIES=STEP:TIMES` says where and when."""
+"""An ingestor that kills itself behind a commit: its process imports this; `TEST_DIES=STEP:TIMES` says where."""
 
 from __future__ import annotations
 

@@ -27,8 +27,7 @@ import dying
 from paho.mqtt.client import Client
 
 from agents import agent as shared_agent
-from agents import session_mqtt
-from agents import link_mqtt
+from agents import link_mqtt, session_mqtt
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Reading
 from agents.link import Backoff, Link
