@@ -15,11 +15,14 @@ test-environment:
 up: environment
 	@exec $(BIN)/heimdall up
 
+# a file at a time in each of three processes: most tests wait for other processes
+PYTEST = $(BIN)/pytest -n 3 --dist loadfile
+
 test: test-environment
-	$(BIN)/pytest $(TESTS)
+	$(PYTEST) $(TESTS)
 
 soak: test-environment
-	HEIMDALL_REPETITIONS=10 $(BIN)/pytest $(TESTS)
+	HEIMDALL_REPETITIONS=10 $(PYTEST) $(TESTS)
 
 fuzz: test-environment
 	PYTHONPATH=.:tests $(BIN)/python tests/bad_input/fuzz.py
