@@ -1,4 +1,4 @@
-"""An ingestor that kills itself behind a commit: its process imports this; `TEST_DIES=STEP:TIMES` says where."""
+"""An ingestor that kills itself behind a commit. Its process imports this; `TEST_DIES=STEP:TIMES` says when."""
 
 from __future__ import annotations
 

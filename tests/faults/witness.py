@@ -1,4 +1,4 @@
-"""A witness between broker and ingestor: what was delivered and acknowledged, and what was true at that moment."""
+"""A witness between broker and ingestor: what was delivered, what was acknowledged, and what was true then."""
 
 from __future__ import annotations
 
