@@ -40,11 +40,12 @@ class Ingestor:
         self._writer = Writer(store)
         client_id = f"{credential.user}-{slot.number}"
         self._events = Session(
-            settings.broker, credential, client_id, _filters([topics.EVENTS], shared), self._writer.deliver_events
-        )
+            settings.broker, credential, client_id, _filters([topics.EVENTS], shared), self._writer.deliver_events,
+            before_return=self._keep_slot,
+        )  # fmt: skip
         self._presence = Session(
             settings.broker, credential, f"{client_id}-presence", _filters([topics.HEARTBEAT, topics.INFO], shared),
-            self._writer.deliver_presence, self._will(),
+            self._writer.deliver_presence, self._will(), self._keep_slot,
         )  # fmt: skip
 
     def _will(self) -> mqtt5.Will:
@@ -143,8 +144,11 @@ class Ingestor:
     async def _hold_slot(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            if not await asyncio.to_thread(self._slot.renew):
-                raise Conflict(f"slot {self._slot.number} has been taken by another ingestor: leaving it to that one")
+            await self._keep_slot()
+
+    async def _keep_slot(self) -> None:
+        if not await asyncio.to_thread(self._slot.renew):
+            raise Conflict(f"slot {self._slot.number} has been taken by another ingestor: leaving it to that one")
 
 
 def _filters(kinds: list[str], shared: bool) -> list[mqtt5.TopicFilter]:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import random
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import cast
 
 import mqtt5
@@ -168,7 +168,8 @@ class Connection(asyncio.Protocol):
 class Session:
     """A persistent session: connects, subscribes, and comes back with jitter, until cancelled.
 
-    `trouble` is empty while subscribed, else what is wrong.
+    `trouble` is empty while subscribed, else what is wrong. `before_return` is awaited before it comes back under
+    its client id, for whoever has that now would be evicted: what it raises ends the session.
     """
 
     def __init__(
@@ -179,15 +180,17 @@ class Session:
         filters: Sequence[mqtt5.TopicFilter],
         deliver: Deliver,
         will: mqtt5.Will | None = None,
+        before_return: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._address, self._credential, self._client_id = address, credential, client_id
         self._filters, self._deliver, self._will = filters, deliver, will
+        self._before_return = before_return
         self.connection: Connection | None = None
         self.trouble = "not connected yet"
         self.reconnects = -1  # the first time is none
 
     async def run(self) -> None:
-        """Hold the session. Ends only by being cancelled."""
+        """Hold the session. Ends only by being cancelled, or by what `before_return` raises."""
         pause = 0.1
         while True:
             try:
@@ -204,6 +207,8 @@ class Session:
             await self.close()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            if self._before_return is not None:
+                await self._before_return()
 
     async def _open(self) -> Connection:
         """Connect and subscribe: always again, for a session may be present with its subscriptions gone."""
