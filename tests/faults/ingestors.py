@@ -20,3 +20,11 @@ def replace_ingestor(here: Site, patches: str, **environment: str) -> Part:
 def wait_for_sessions(part: Part, before: int = 0) -> None:
     """Wait until both sessions of the ingestor `part` are subscribed, once more than `before` times in all."""
     wait_until(lambda: part.said().count("is subscribed at") >= before + 2, f"{part.name} is subscribed")
+
+
+def add_ingestor(here: Site, name: str, patches: str = "", **environment: str) -> Part:
+    """Start one more ingestor beside the site's own."""
+    added = here.make_ingestor(name=name, patches=patches, **environment)
+    here.parts.append(added)
+    added.start()
+    return added
