@@ -81,7 +81,7 @@ def check(payload: bytes) -> tuple[list[Event], list[tuple[str, bytes]]]:
     return events, refused
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(mutated_events(), min_size=1, max_size=4), places, places)
 def test_valid_neighbours_of_mutated_events_are_kept_in_order(
     bad: list[bytes], before: list[dict[str, Any]], after: list[dict[str, Any]]
@@ -95,7 +95,7 @@ def test_valid_neighbours_of_mutated_events_are_kept_in_order(
     event(f"{len(refused)} refused")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(odd_elements(), places, places)
 def test_what_is_no_json_or_too_deep_takes_no_neighbour_along_while_the_array_has_its_end(
     bad: bytes, before: list[dict[str, Any]], after: list[dict[str, Any]]
@@ -114,7 +114,7 @@ def test_what_is_no_json_or_too_deep_takes_no_neighbour_along_while_the_array_ha
     assert ids[len(ids) - len(after) :] == [one["event_id"] for one in after]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(st.sampled_from(GOOD), min_size=1, max_size=3), st.data())
 def test_a_payload_that_is_cut_or_into_which_bytes_are_spliced_is_decoded_or_refused(
     sent: list[dict[str, Any]], data: st.DataObject
@@ -137,7 +137,7 @@ def test_a_lone_surrogate_comes_in_by_no_path(surrogate: str, key: str) -> None:
         assert ([str(e.event_id) for e in events], [part for _, part in refused]) == ([GOOD[1]["event_id"]], [payload])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.sampled_from(["os_type", "interval_s", "seq", "boot", "sent_at", "spool", "x"]), values))
 def test_a_heartbeat_is_taken_or_refused_with_a_reason(fields: dict[str, Any]) -> None:
     try:
@@ -149,7 +149,7 @@ def test_a_heartbeat_is_taken_or_refused_with_a_reason(fields: dict[str, Any]) -
     assert reason
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.text(max_size=5), values))
 def test_info_that_is_taken_can_be_read_by_every_decoder_and_written_again(fields: dict[str, Any]) -> None:
     try:
