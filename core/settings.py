@@ -79,6 +79,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _DAYS = {"d": 1, "w": 7, "y": 365}
+_LONGEST_KEEP_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,10 @@ def _keep(value: str) -> int:
     found = re.fullmatch(r"([1-9]\d{0,4})([dwy])", value)
     if found is None:
         raise Invalid(f"HEIMDALL_KEEP={value!r:.100}: use a number above 0 and d, w or y, such as 90d")
-    return int(found[1]) * _DAYS[found[2]]
+    days = int(found[1]) * _DAYS[found[2]]
+    # what lies before the calendar cannot be compared with
+    _checked("HEIMDALL_KEEP", value, days <= _LONGEST_KEEP_DAYS, "use at most 100y")
+    return days
 
 
 def _host(value: str) -> str:

@@ -46,7 +46,7 @@ def test_how_long_is_told_in_days_weeks_or_years(value: str, days: int) -> None:
     ("name", "value"),
     [
         ("HEIMDALL_HTTP_PORT", "0"), ("HEIMDALL_HTTP_PORT", "65536"), ("HEIMDALL_HTTP_PORT", "८०१०"),
-        ("HEIMDALL_KEEP", "0d"), ("HEIMDALL_KEEP", "90"), ("HEIMDALL_BIND", "localhost"),
+        ("HEIMDALL_KEEP", "0d"), ("HEIMDALL_KEEP", "90"), ("HEIMDALL_KEEP", "3000y"), ("HEIMDALL_BIND", "localhost"),
         ("HEIMDALL_DATABASE_URL", "sqlite:///"), ("HEIMDALL_BROKER_URL", "mqtt://host:port"),
         ("HEIMDALL_BROKER_URL", "mqtt://"), ("HEIMDALL_BROKER_PASSWORD", "alone"), ("HEIMDALL_HOST", "a/b"),
         ("SIEM_API_KEY", "with a space"), ("SIEM_API_URL", "localhost:8010"),
