@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from core.clock import utc_now
-from core.errors import HeimdallError
+from core.errors import Unavailable
 from store import Store
 
 LEASE_SECONDS = 15.0
@@ -58,12 +58,12 @@ class Slot:
         """Hold the slot for another while; `False` when somebody else has it now."""
         try:
             return self._store.renew_lease(NAME, self.number, self.holder, utc_now(), LEASE_SECONDS)
-        except HeimdallError:
-            return True  # nobody else can take it either while the database is away or refuses
+        except Unavailable:
+            return True  # nobody else can take it either while the database is away
 
     def release(self) -> None:
         """Let the slot go, as far as the database can be told."""
         try:
             self._store.release_lease(NAME, self.number, self.holder)
-        except HeimdallError:
+        except Unavailable:
             return

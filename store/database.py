@@ -27,6 +27,10 @@ class Unstorable(Invalid):
     """A value that the database can never store: the same again fails again, its neighbours do not."""
 
 
+class Unusable(Unavailable):
+    """The database is damaged, or refuses its user: somebody must mend it. `open_store` makes `Invalid` of it."""
+
+
 class EventRow(NamedTuple):
     """A row of `logs` as it is written, times and id as text, in the order of its columns after `id`."""
 
@@ -84,8 +88,8 @@ class Database(ABC):
     def translated(self) -> Iterator[None]:
         """Turn a driver's error into ours.
 
-        Raises `Invalid` when the database cannot store a value, refuses its user or is no database, and
-        `Unavailable` for all else: away, locked, full, read-only, a table renamed for a while.
+        Raises `Unstorable` when the database cannot store a value, and `Unavailable` for all else: away, locked, full,
+        read-only, damaged, a right revoked or a table renamed for a while. No caller's input is at fault then.
         """
         try:
             yield
@@ -96,14 +100,13 @@ class Database(ABC):
         except (*_DRIVERS, UnicodeEncodeError, OverflowError) as error:
             raise self._explain(error) from error
 
-    def _explain(self, error: BaseException | None) -> Invalid | Unavailable:
+    def _explain(self, error: BaseException | None) -> Unstorable | Unavailable:
         if isinstance(error, _UNSTORABLE):
             return Unstorable(f"database {self.name} cannot store a value: {type(error).__name__}: {error}")
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-            return Invalid(f"database {self.name} is damaged or no SQLite database: {error}")
+            return Unusable(f"database {self.name} is damaged or no SQLite database: {error}")
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
-            return Invalid(f"database {self.name} refuses its user: {error}; make the user the database's owner")
-        # also what another program has done to the tables: somebody may undo it, while a retry harms nothing
+            return Unusable(f"database {self.name} refuses its user: {error}; make the user the database's owner")
         return Unavailable(f"database {self.name} is unavailable: {str(error).strip() or type(error).__name__}")
 
     @abstractmethod

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from core.errors import Invalid
 from store import hosts, keys, leases, postgres, queries, sqlite
-from store.database import Database
+from store.database import Database, Unusable
 from store.dead_letters import Cap
 from store.events import write_batch
 from store.migrations import upgrade_schema
@@ -20,8 +20,16 @@ def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> 
     Events whose version 7 ids are older than `keep_days` days are stored under other ids. One process of
     all, the ingestor, is the `checkpointer` of a SQLite database.
 
-    Raises `Invalid` when it is no database of ours or of a newer Heimdall, `Unavailable` when it is away.
+    Raises `Invalid` when it is no database of ours, damaged, of a newer Heimdall, or refuses its user, and
+    `Unavailable` when it is away.
     """
+    try:
+        return Store(_open_upgraded(url, checkpointer), keep_days)
+    except Unusable as error:
+        raise Invalid(str(error)) from error
+
+
+def _open_upgraded(url: str, checkpointer: bool) -> Database:
     database = _open(url, checkpointer)
     try:
         upgrade_schema(database)
@@ -30,7 +38,7 @@ def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> 
     except BaseException:
         database.close()
         raise
-    return Store(database, keep_days)
+    return database
 
 
 def _open(url: str, checkpointer: bool) -> Database:

@@ -45,6 +45,8 @@ def ask_ready(here: Site) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             code, body = error.code, error.read()
+    except OSError as error:
+        return 0, str(error)
     parts = json.loads(body)["parts"]
     return code, f"{parts['database']} / {parts['ingestor']}"
 

@@ -1,33 +1,51 @@
-"""A client that publishes all at once, as no agent of ours does: no spool, no receipts, no window."""
+"""A client that publishes what it is given, once, as no agent of ours does: no spool, no receipts, no window."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-import paho.mqtt.client as paho
+import mqtt5
 from faults_site import Site
 
+from core.home import Credential
 from core.messages import Event, encode
-from core.topics import host_topic
 
 
-def publish(here: Site, host: str, kind: str, payloads: Iterable[bytes]) -> None:
-    """Publish `payloads` as `host`, whose agent must not run, and wait until the broker has acknowledged each."""
-    login = here.agent_home(host).credential("agent")
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, host, protocol=paho.MQTTv5)
-    client.username_pw_set(login.user, login.password)
-    client.max_inflight_messages_set(1_000)
-    client.connect("127.0.0.1", here.mqtt_port)
-    client.loop_start()
-    try:
-        for sent in [client.publish(host_topic(host, kind), payload, qos=1) for payload in payloads]:
-            sent.wait_for_publish(60)
-            assert sent.is_published()
-    finally:
-        client.disconnect()
-        client.loop_stop()
+def publish(here: Site, login: Credential, client_id: str, messages: Sequence[tuple[str, bytes]]) -> None:
+    """Publish `messages` (topic and payload, at most 1,000) at QoS 1 and wait for the PUBACKs.
+
+    Raises `OSError` when the broker is away or does not answer within 5 s.
+    """
+    connect = mqtt5.ConnectPacket(client_id, username=login.user, password=login.password.encode())
+    with socket.create_connection(("127.0.0.1", here.mqtt_port), timeout=5) as broker:
+        broker.sendall(connect.write())
+        _read(broker, mqtt5.ConnAckPacket, 1)
+        for number, (topic, payload) in enumerate(messages, 1):
+            broker.sendall(mqtt5.PublishPacket(topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=number).write())
+        _read(broker, mqtt5.PubAckPacket, len(messages))
+        broker.sendall(mqtt5.DisconnectPacket().write())
+
+
+def _read(broker: socket.socket, kind: type[mqtt5.Packet], count: int) -> None:
+    """Read `count` packets of a kind, each with success."""
+    rest = b""
+    while count:
+        data = broker.recv(65_536)
+        if not data:
+            raise ConnectionResetError("the broker closed the connection")
+        rest += data
+        while rest:
+            try:
+                packet, size = mqtt5.read(memoryview(rest))
+            except IndexError:
+                break
+            rest = rest[size:]
+            if isinstance(packet, kind):
+                assert packet.reason_code.value in {0x00, 0x10}, packet
+                count -= 1
 
 
 def long_events(host: str, ids: Iterable[str]) -> bytes:

@@ -19,7 +19,7 @@ from broken_database import (
 from faults_site import Site, wait_until
 from flood import long_events, publish
 
-from core.topics import EVENTS
+from core.topics import EVENTS, host_topic
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]
@@ -46,13 +46,14 @@ def test_a_database_locked_by_another_program_is_tried_again_until_it_is_free(
 def test_while_the_database_is_locked_the_ingestor_holds_a_few_batches_and_the_broker_the_rest(here: Site) -> None:
     start(here, hosts=here.hosts[:1])
     host, count = here.hosts[1], 9_000
-    ids = here.ids(host, count)
+    ids, topic = here.ids(host, count), host_topic(host, EVENTS)
     here.exempt.update(ids)
     before = resident_mb(here.ingestor.pid)
     with survived(here), unwritable(here):
         expect_no_receipts(here)
         # 90 MB: all of it would come in, for it is fewer messages than the broker lets be out without a PUBACK
-        publish(here, host, EVENTS, (long_events(host, ids[first : first + 90]) for first in range(0, count, 90)))
+        batches = [long_events(host, ids[first : first + 90]) for first in range(0, count, 90)]
+        publish(here, here.agent_home(host).credential("agent"), host, [(topic, batch) for batch in batches])
         wait_until_unready(here, "database is locked", "a commit has been under way")
         assert resident_mb(here.broker.pid) > 40, "the broker holds most of it"
         # four batches of 8 MiB are the bound: the one being written, two that wait, and the next

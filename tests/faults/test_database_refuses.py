@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from broken_database import change, expect_no_receipts, setting, start, survived, wait_until_unready
-from faults_site import Site, site
+from faults_site import Site, site, wait_until
 from postgresql_server import database, server
 
 pytestmark = pytest.mark.mosquitto
@@ -55,6 +55,20 @@ def test_a_right_revoked_for_a_while_loses_nothing(owned: Site, chance: random.R
             wait_until_unready(owned, f"permission denied for table {table}")
             change(owned, f"GRANT {right} ON {table}, leases TO siem")
     owned.enough()
+    owned.expect_all_stored_once()
+
+
+@pytest.mark.postgresql
+def test_an_http_agent_is_not_told_that_its_events_are_wrong_when_its_key_cannot_be_looked_up(owned: Site) -> None:
+    owned.start(api=True)
+    change(owned, "REVOKE ALL ON api_keys FROM siem")
+    host = owned.hosts[0]
+    agent = owned.start_http_agent(host)
+    wait_until(lambda: "answered 503" in agent.said(), "the agent is told to come again")
+    change(owned, "GRANT ALL ON api_keys TO siem")
+    wait_until(owned.stored, "its events are stored")
+    owned.enough()
+    wait_until(lambda: owned.stored() >= owned.spooled(host)[0] and owned.spooled(host)[1] == 0, "all are stored")
     owned.expect_all_stored_once()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from store_samples import NOW, a_batch, an_event
 
-from core.errors import Invalid, Unavailable
+from core.errors import Unavailable
 from store import Store, Written, open_store
 
 
@@ -73,6 +74,24 @@ def test_tables_that_somebody_has_changed_are_unavailable_until_they_are_changed
         store.close()
 
 
+def test_a_file_that_is_damaged_while_it_is_open_is_unavailable_and_no_input_is_to_blame(tmp_path: Path) -> None:
+    path = tmp_path / "mini_siem.db"
+    store = open_store(f"sqlite:///{path}", checkpointer=True)
+    store.write(a_batch(an_event()))
+    store.close()
+    sound = path.read_bytes()
+    store = open_store(f"sqlite:///{path}", checkpointer=True)
+    # all but the schema, which this process has read already
+    path.write_bytes(sound[:4096] + b"\xa5" * (len(sound) - 4096))
+    for call in calls(store):
+        with pytest.raises(Unavailable, match="is damaged"):
+            call()
+    path.write_bytes(sound)
+    for call in calls(store):
+        call()
+    store.close()
+
+
 @pytest.mark.postgresql
 def test_a_right_that_is_revoked_is_named_and_used_again_once_it_is_granted() -> None:
     from postgresql_server import database
@@ -85,7 +104,7 @@ def test_a_right_that_is_revoked_is_named_and_used_again_once_it_is_granted() ->
             owner.write(a_batch(an_event()))  # the partitions of these days belong to the owner
             store = open_store(url.replace("heimdall@", "writer@"))
             run(owner, "REVOKE INSERT ON heartbeats FROM writer")
-            with pytest.raises(Invalid, match="refuses its user: permission denied for table heartbeats"):
+            with pytest.raises(Unavailable, match="refuses its user: permission denied for table heartbeats"):
                 store.write(a_batch(an_event()))
             run(owner, "GRANT INSERT ON heartbeats TO writer")
             assert store.write(a_batch(an_event())) == Written(1, 0, 0)
