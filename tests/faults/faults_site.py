@@ -67,6 +67,7 @@ class Part:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Part:
+        assert not self.alive, f"{self.name} runs: a second start would leave the first behind"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,

@@ -23,7 +23,7 @@ class FaultyNetwork:
 
     def __init__(self, target_port: int) -> None:
         self.target_port = target_port
-        self.taken = self.passed_bytes = self.swallowed_bytes = self.torn = self.broken = 0
+        self.taken = self.passed_bytes = self.swallowed_bytes = self.torn = self.broken = self.refused = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
@@ -96,6 +96,7 @@ class FaultyNetwork:
     def _take(self) -> None:
         near, _ = self._listener.accept()
         if self._cut:
+            self.refused += 1
             near.close()
             return
         try:

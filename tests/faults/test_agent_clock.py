@@ -28,10 +28,9 @@ def test_a_wrong_clock_moves_timestamps_and_no_sign_of_life(here: Site, chance: 
         wait_until(lambda before=before: here.stored() > before + 200, "something is stored")
         for host in here.hosts:
             expect_beats(here, host, 1)
-        now = utc_now()
-        status = here.store.get_host_status(1, now)
+        status = here.store.get_host_status(1, utc_now())
         assert {known.hostname for known in status.active} == set(here.hosts)
-        assert all(known.last_seen is not None and known.last_seen <= now for known in status.active)
+        assert all(known.last_seen is not None and known.last_seen <= utc_now() for known in status.active)
         for agent in here.agents.values():
             agent.kill()
     # no timestamp keeps a host alive that says nothing any more
