@@ -77,3 +77,10 @@ def test_the_version_is_the_newest_in_the_changes() -> None:
     newest = re.search(r"^## (\d\S*?),? ", text_of("CHANGELOG.md"), re.MULTILINE)
     assert newest is not None
     assert newest[1].rstrip(",") == version[1]
+
+
+def test_every_fault_test_is_a_guarantee_and_every_guarantee_names_a_test() -> None:
+    named = set(re.findall(r"`(test_\w+)`", text_of("docs/guarantees.md")))
+    sources = {path.name: path.read_text() for path in (ROOT / "tests" / "faults").glob("test_*.py")}
+    del sources["test_faulty_network.py"]  # it holds the proxy to its word, not Heimdall
+    assert named == set(re.findall(r"^def (test_\w+)", "\n".join(sources.values()), re.MULTILINE))

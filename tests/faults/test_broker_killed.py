@@ -32,7 +32,7 @@ def kill_broker_with_a_queue(here: Site, chance: random.Random) -> None:
         wait_until(lambda: len(ears.heard) > passed, "the broker has taken events that no ingestor has")
         time.sleep(chance.uniform(0, 0.05))
         here.broker.kill()
-    assert all(here.spooled(host)[1] > 0 for host in here.hosts), "the spools wait for receipts"
+    assert any(here.spooled(host)[1] > 0 for host in here.hosts), "what the broker took waits for its receipt"
     if paused:
         here.ingestor.send(signal.SIGCONT)
     else:
