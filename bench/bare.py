@@ -1,118 +1,122 @@
 """The bare pipeline, the yardstick: same load, broker, codec, decoder and INSERT into the same tables, nothing else.
 
-No check beyond the decoder's, no heartbeats, no activity, no receipts, no dead letters, no second session. It runs
-on the same event loop and spares the garbage collector in the same way, so that only the work differs. With the
-word `heartbeat` it stores nothing and writes a line with the time when the last one came in.
+One thread reads and decodes while another commits what has come in meanwhile, and acknowledges it. No check beyond
+the decoder's, no heartbeats, no activity, no receipts, no dead letters, no second session, no second try. It makes its
+rows and inserts them by the ingestor's own statements, for that is faster than what a short program would write, and
+spares the garbage collector as the ingestor does. With `heartbeat` it stores nothing, and says when the last one came.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
+import queue
+import socket
 import sys
+import threading
 import time
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any
 
 import mqtt5
-import uvloop
 
 from bench.load import LAST_HOST
 from core import topics
 from core.clock import utc_now
 from core.home import find_login
 from core.messages import Event
-from core.settings import load
-from ingestor.decode import _events as decoder
+from core.settings import Settings, load
+from ingestor.decode import event_decoder
 from store import open_store
+from store.database import Database
 from store.events import make_rows
 
-WAITING_EVENTS = 15_000
+BATCH_EVENTS = 5_000  # of a transaction, about: larger ones are no faster
+WAITING_READS = 64  # then the socket is not read: what waits is bounded
+
+Gathered = queue.Queue[tuple[list[Event], bytes]]
 
 
-class Bare(asyncio.Protocol):
-    """One session that decodes what comes in, writes it in a thread and acknowledges it."""
+def subscribe(settings: Settings, kind: str) -> socket.socket:
+    """A persistent session, subscribed as the ingestor is."""
+    user, password = find_login(settings, "ingestor")
+    connect = mqtt5.ConnectPacket(
+        f"{user}-1", username=user, password=password.encode(), session_expiry_interval=600, receive_max=5_000,
+        keep_alive=0,
+    )  # fmt: skip
+    wanted = mqtt5.TopicFilter(topics.shared(topics.every_host(kind)), max_qos=mqtt5.QoS.AT_LEAST_ONCE)
+    end = socket.create_connection((settings.broker.host, settings.broker.port))
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    end.sendall(connect.write() + mqtt5.SubscribePacket(1, [wanted]).write())
+    return end
 
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._settings = load()
-        self._database = open_store(self._settings.database_url, checkpointer=True).database
-        self._rest = b""
-        self._events: list[Event] = []
-        self._ids: list[int] = []
-        self._writing: asyncio.Task[None] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        user, password = find_login(self._settings, "ingestor")
-        connect = mqtt5.ConnectPacket(
-            f"{user}-1", username=user, password=password.encode(), clean_start=False, session_expiry_interval=600,
-            receive_max=5_000,
-        )  # fmt: skip
-        subscribe = mqtt5.SubscribePacket(1, [mqtt5.TopicFilter(topics.shared(topics.every_host(self._kind)))])
-        transport.write(connect.write() + subscribe.write())  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        data = self._rest + data
-        view, at = memoryview(data), 0
+def read_packets(end: socket.socket) -> Iterator[list[Any]]:
+    """The packets of each read, whole ones."""
+    rest = b""
+    while data := end.recv(262_144):
+        data = rest + data
+        view, at, packets = memoryview(data), 0, []
         try:
             while True:
                 packet, size = mqtt5.read(view[at:])
+                packets.append(packet)
                 at += size
-                if type(packet) is mqtt5.PublishPacket:
-                    self._take(packet)
-                elif type(packet) is mqtt5.SubAckPacket:
-                    print("is subscribed at", flush=True)
         except IndexError:
-            self._rest = data[at:]
-        if self._kind == topics.HEARTBEAT:
-            self._acknowledge()
-        elif self._writing is None and self._events:
-            self._writing = asyncio.get_running_loop().create_task(self._write())
-        if len(self._events) >= WAITING_EVENTS:
-            self._transport.pause_reading()
+            rest = data[at:]
+        yield packets
 
-    def _take(self, packet: mqtt5.PublishPacket) -> None:
-        self._ids.append(packet.packet_id or 0)
-        if self._kind == topics.HEARTBEAT:
-            if LAST_HOST in packet.topic:
-                print("last", time.monotonic(), flush=True)
-            return
-        decoded: Any = decoder.decode(packet.payload)
-        if isinstance(decoded, list):
-            self._events += decoded
+
+def read(end: socket.socket, kind: str, gathered: Gathered) -> None:
+    """Decode what comes in until the broker closes the connection."""
+    for packets in read_packets(end):
+        events: list[Event] = []
+        pubacks = []
+        for packet in packets:
+            if type(packet) is mqtt5.PublishPacket:
+                pubacks.append(mqtt5.PubAckPacket(packet.packet_id or 0).write())
+                if kind == topics.HEARTBEAT:
+                    if LAST_HOST in packet.topic:
+                        print("last", time.monotonic(), flush=True)
+                    continue
+                decoded: Any = event_decoder.decode(packet.payload)
+                if isinstance(decoded, list):
+                    events += decoded
+                else:
+                    events.append(decoded)
+            elif type(packet) is mqtt5.SubAckPacket:
+                print("is subscribed at", flush=True)
+        if events:
+            gathered.put((events, b"".join(pubacks)))
         else:
-            self._events.append(decoded)
+            end.sendall(b"".join(pubacks))
 
-    def _acknowledge(self) -> None:
-        ids, self._ids = self._ids, []
-        self._transport.write(b"".join(mqtt5.PubAckPacket(packet_id).write() for packet_id in ids))
 
-    async def _write(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._events:
-            events, self._events = self._events, []
-            ids, self._ids = self._ids, []
-            self._transport.resume_reading()
-            await loop.run_in_executor(None, self._insert, events)
-            self._transport.write(b"".join(mqtt5.PubAckPacket(packet_id).write() for packet_id in ids))
-        self._writing = None
-
-    def _insert(self, events: list[Event]) -> None:
+def write(end: socket.socket, gathered: Gathered, database: Database) -> None:
+    """Commit what has been gathered and acknowledge it, for ever."""
+    while True:
+        events, pubacks = gathered.get()
+        while len(events) < BATCH_EVENTS and not gathered.empty():
+            more, later = gathered.get()
+            events += more
+            pubacks += later
         now = utc_now()
         rows, days = make_rows(events, now, 90)
-        self._database.prepare_days(days, now.date())
-        with self._database.writing() as connection:
-            self._database.insert_events(connection, rows)
+        database.prepare_days(days, now.date())
+        with database.writing() as connection:
+            database.insert_events(connection, rows)
+        end.sendall(pubacks)
 
 
-async def run(kind: str) -> None:
-    address = load().broker
-    await asyncio.get_running_loop().create_connection(lambda: Bare(kind), address.host, address.port)
-    await asyncio.Event().wait()
+def main() -> None:
+    settings, kind = load(), sys.argv[1]
+    database = open_store(settings.database_url, checkpointer=True).database
+    gathered: Gathered = queue.Queue(WAITING_READS)
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+    end = subscribe(settings, kind)
+    threading.Thread(target=write, args=(end, gathered, database), daemon=True).start()
+    read(end, kind, gathered)
 
 
 if __name__ == "__main__":
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(sys.argv[1]))
+    main()

@@ -28,7 +28,7 @@ def _as_struct(message: type[Event | Heartbeat]) -> Any:
 
 
 _Event: Any = _as_struct(Event)
-_events: msgspec.json.Decoder[Event | list[Event]] = msgspec.json.Decoder(_Event | list[_Event])
+event_decoder: msgspec.json.Decoder[Event | list[Event]] = msgspec.json.Decoder(_Event | list[_Event])
 _event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(_Event)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _heartbeat: msgspec.json.Decoder[Heartbeat] = msgspec.json.Decoder(_as_struct(Heartbeat))
@@ -49,7 +49,7 @@ def decode_events(host: str, payload: bytes) -> tuple[list[Event], list[tuple[st
     if len(payload) > MAX_MESSAGE_BYTES:
         return [], [(_size_trouble(payload), payload)]
     try:
-        decoded = _events.decode(payload)
+        decoded = event_decoder.decode(payload)
         events = decoded if isinstance(decoded, list) else [decoded]
         for event in events:
             check_event(event, host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from broken_database import IMPATIENT, terminate, unwritable, wait_until_ready
 from faults_site import Part, site, wait_until
 from faulty_network import FaultyNetwork
 from flood import publish
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from keeper import Keeper
 from numbered_agent import numbered_event
 from postgresql_server import Server
@@ -40,6 +41,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     make_database: ClassVar[Callable[[], contextlib.AbstractContextManager[str]]]
     server: ClassVar[Server | None]
+    chance: ClassVar[random.Random]
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,6 +80,11 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _say(self, what: str) -> None:
         print(f"{time.monotonic() - self._began:6.2f} s  {what}; {self.here.stored()} events are stored")
+
+    @invariant()
+    def a_moment_passes(self) -> None:
+        """Between two rules: what breaks within a millisecond breaks together."""
+        time.sleep(self.chance.uniform(0, 0.2))
 
     # --- processes
 
@@ -188,10 +195,6 @@ class AnyOrder(RuleBasedStateMachine):
         login = self.here.home.credential("api")
         with contextlib.suppress(OSError):  # the broker may be dead
             publish(self.here, login, "@api-again", [(host_topic(host, EVENTS), batch)] * times)
-
-    @rule(seconds=st.floats(0, 0.2))
-    def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
 
     @precondition(lambda self: not (self.paused or self.broken or self.locked))
     @rule()

@@ -125,6 +125,7 @@ class Site:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
         # of the recent past, so that all ids of a run lie in one day
         self.ms = int(time.time() * 1000)
+        os.environ["TEST_MS"] = str(self.ms)  # for `numbered_id` in this process too
         self.environment = {
             **inherited,
             "PYTHONPATH": str(ROOT),
@@ -206,8 +207,10 @@ class Site:
 
     def start_api(self) -> None:
         self.home.make_api_key()  # before the API makes one of its own at the same moment
+        before = self.api.said().count("listening on http")
         self.api.start()
-        self.wait_for_api()
+        # its port is taken before it has told the database which key it lets in
+        wait_until(lambda: self.api.said().count("listening on http") > before, "the API listens")
 
     def wait_for_api(self) -> None:
         wait_until(lambda: _listens(self.http_port), "the API listens")
@@ -328,7 +331,6 @@ class Site:
     def ids(self, host: str, count: int) -> list[str]:
         from numbered_agent import numbered_id
 
-        os.environ["TEST_MS"] = str(self.ms)
         return [str(numbered_id(host, number)) for number in range(count)]
 
     def describe(self) -> str:

@@ -28,6 +28,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[type[AnyOrder]]:
 
 @pytest.mark.timeout(900)
 def test_faults_in_any_order_lose_nothing(machine: type[AnyOrder], chance: random.Random, often: Often) -> None:
+    machine.chance = chance
     seed(chance.randrange(1 << 32))(machine)
     run_state_machine_as_test(
         machine,

@@ -56,6 +56,8 @@ def test_serialization_failures_lose_nothing(here: Site, chance: random.Random, 
     start(here)
     second = here.make_ingestor(name="ingestor-2")
     here.parts.append(second)
+    second.start()
+    wait_until(lambda: "is subscribed at" in second.said(), "the second ingestor is subscribed")
     enough = threading.Event()
 
     def change_rows() -> None:
@@ -69,7 +71,6 @@ def test_serialization_failures_lose_nothing(here: Site, chance: random.Random, 
 
     other = threading.Thread(target=change_rows)
     with survived(here), setting(here, "default_transaction_isolation", isolation):
-        second.start()
         other.start()
         try:
             wait_until(lambda: failures() >= often(20), "transactions cannot be serialized")
