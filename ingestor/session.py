@@ -27,6 +27,8 @@ KEEP_ALIVE_SECONDS = 15
 SESSION_EXPIRY_SECONDS = 600
 RECEIVE_MAXIMUM = 5_000
 LONGEST_PAUSE_SECONDS = 15.0
+BUSY_PACKETS = 3  # in one read
+BREATH_SECONDS = 0.002
 
 Deliver = Callable[["Connection", list[mqtt5.PublishPacket]], None]
 
@@ -85,6 +87,18 @@ class Connection(asyncio.Protocol):
         self._rest = data[at:]
         if published:
             self._deliver(self, published)
+            if len(published) >= BUSY_PACKETS and not self._paused:
+                self._take_breath()
+
+    def _take_breath(self) -> None:
+        """On a busy line read in larger pieces: a broker sends packet by packet, and a wake costs as much as three."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(BREATH_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing() and not self._paused:
+            self._transport.resume_reading()
 
     def _answer(self, packet: mqtt5.Packet) -> None:
         if isinstance(packet, mqtt5.ConnAckPacket) and not self.accepted.done():

@@ -29,6 +29,9 @@ log = logging.getLogger("ingestor.write")
 
 WAITING_BATCHES = 2  # full ones, beside the one that is being written
 LONGEST_PAUSE_SECONDS = 5.0
+# a commit costs as much as a hundred events: on a busy line the next batch gathers for a moment
+BUSY_MESSAGES = 20
+GATHER_SECONDS = 0.005
 SLOW_COMMIT_SECONDS = 5.0  # a database that is locked answers nothing for half a minute
 NOTICES_PER_BATCH = 100
 
@@ -101,6 +104,8 @@ class Writer:
             self._wake.clear()
             while (work := self._next()) is not None:
                 await self._commit(work)
+                if work.events.messages + work.presence.messages >= BUSY_MESSAGES and not self._full:
+                    await asyncio.sleep(GATHER_SECONDS)
             self._idle.set()
 
     async def drain(self, seconds: float) -> None:
