@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import hypothesis.strategies as st
 from broken_database import IMPATIENT, terminate, unwritable, wait_until_ready
-from faults_site import Part, site, wait_until
+from faults_site import site, wait_until
 from faulty_network import FaultyNetwork
 from flood import publish
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from keeper import Keeper
 from numbered_agent import numbered_event
+from part import Part
 from postgresql_server import Server
 
 from core.messages import encode

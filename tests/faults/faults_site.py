@@ -7,32 +7,29 @@ I1: A is in D, L or S. I2: no id is twice in D. I3: what had its receipt is in D
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from last_seen import LastSeenWatch
+from part import ROOT, Part
+
 from broker import rights
 from broker.identities import Identity, make_identities, write_identities
-from core.clock import utc_now
 from core.errors import HeimdallError
 from core.home import Home
 from store import Store, open_store
 
 Answer = TypeVar("Answer")
 ENDLESS = 1_000_000_000
-ROOT = Path(__file__).resolve().parents[2]
 AGENT = Path(__file__).with_name("numbered_agent.py")
 RUN_INGESTOR = """
 import sys
@@ -57,60 +54,6 @@ def wait_until(condition: Callable[[], Answer], what: str, seconds: float = 60) 
             raise AssertionError(f"waited {seconds} s in vain until {what}; the last answer was {answer!r}")
         time.sleep(0.02)
     return answer
-
-
-class Part:
-    """One process of the site, started again as often as a test likes; what it says is kept in one file."""
-
-    def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path) -> None:
-        self.name, self.command, self.environment, self.log = name, command, environment, log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Part:
-        assert not self.alive, f"{self.name} runs: a second start would leave the first behind"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env=self.environment,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                umask=0o077,
-            )
-        return self
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None, f"{self.name} was never started"
-        return self.process.pid
-
-    @property
-    def alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def send(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        """kill -9, and wait until it is gone."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(30)
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Tell it to end, and wait; its exit code."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(30)
-
-    def restart(self) -> None:
-        """kill -9 and start again."""
-        self.kill()
-        self.start()
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 class Site:
@@ -354,50 +297,13 @@ class Site:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class LastSeenWatch:
-    """Looks at `heartbeats` all the time and notes each host whose `last_seen` is older than it was before."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self.went_back: list[tuple[str, datetime, datetime]] = []
-        self.looked = 0
-        self._ended = threading.Event()
-        self._store = open_store(site.database_url)
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        newest: dict[str, datetime] = {}
-        while not self._ended.wait(0.05):
-            try:
-                status = self._store.get_host_status(15, utc_now())
-            except HeimdallError:
-                continue
-            self.looked += 1
-            for host in [*status.active, *status.inactive]:
-                if host.last_seen is None:
-                    continue
-                before = newest.get(host.hostname)
-                if before is not None and host.last_seen < before:
-                    self.went_back.append((host.hostname, before, host.last_seen))
-                newest[host.hostname] = host.last_seen
-
-    def close(self) -> None:
-        self._ended.set()
-        self._thread.join(30)
-        self._store.close()
-
-
-_numbers = itertools.count(1)
-
-
 @contextlib.contextmanager
 def site(database_url: str = "", hosts: tuple[str, ...] = ("alpha", "beta"), watched: bool = True) -> Iterator[Site]:
     """A site whose processes are ended and whose files are removed whatever happens; "" is a SQLite of its own."""
     made = Site(Path(tempfile.mkdtemp(prefix="heimdall-faults-")), database_url, hosts)
     try:
         if watched:
-            made.watch = LastSeenWatch(made)
+            made.watch = LastSeenWatch(made.database_url)
         yield made
     finally:
         made.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faults_site import ROOT, Part, Site, wait_until
+from faults_site import ROOT, Site, wait_until
+from part import Part
 
 HERE = Path(__file__).parent
 

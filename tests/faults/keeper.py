@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 
-from faults_site import Part
+from part import Part
 
 
 class Keeper:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from faults_site import Part, Site, site, wait_until
+from faults_site import Site, site, wait_until
 from ingestors import wait_for_sessions
+from part import Part
 
 from broker.handshake import wait_ready
 from core.settings import BrokerAddress

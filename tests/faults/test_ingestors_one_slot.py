@@ -6,8 +6,9 @@ import signal
 from datetime import timedelta
 
 import pytest
-from faults_site import Part, Site, wait_until
+from faults_site import Site, wait_until
 from ingestors import add_ingestor, replace_ingestor, wait_for_sessions
+from part import Part
 from sqlalchemy import Connection
 
 from core.clock import rfc3339, utc_now

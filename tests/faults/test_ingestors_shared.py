@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import pytest
 from disorder import Disorder
-from faults_site import Part, Site, wait_until
+from faults_site import Site, wait_until
 from ingestors import add_ingestor, replace_ingestor, wait_for_sessions
 from middleman import Middleman
+from part import Part
 
 pytestmark = pytest.mark.mosquitto
 COUNTS_OFTEN = "from ingestor import main as process; process.COUNTS_SECONDS = 0.2"
