@@ -38,6 +38,9 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _HOST_TOPIC = re.compile(rf"{HOSTS}/(?!\.{{1,2}}/)({_HOST.pattern})/([^/]*)")
 
 
+_LONGEST = len(HOSTS) + 300  # in characters: a host's name has 253 at most, a kind some ten
+
+
 class HostTopic(NamedTuple):
     """A topic of one host: `kind` is its last level."""
 
@@ -77,9 +80,14 @@ def service_topic(name: str, instance: str) -> str:
     return f"{SERVICES}/{name}/{instance}"
 
 
-@lru_cache(maxsize=65_536)
 def parse_host_topic(topic: str) -> HostTopic | None:
     """Host and kind of a topic below `hosts`; `None` for any other topic or a name that is none."""
+    # what is longer is none of ours, and must not fill the memory of those that were seen
+    return _parse_host_topic(topic) if len(topic) <= _LONGEST else None
+
+
+@lru_cache(maxsize=65_536)
+def _parse_host_topic(topic: str) -> HostTopic | None:
     found = _HOST_TOPIC.fullmatch(topic)
     return HostTopic(found[1], found[2]) if found else None
 

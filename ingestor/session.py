@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
                 self._take_breath()
 
     def _take_breath(self) -> None:
-        """On a busy line read in larger pieces: a broker sends packet by packet, and a wake costs as much as three."""
+        """On a busy line read in larger pieces: a broker sends packet by packet, and waking up is what costs."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
             asyncio.get_running_loop().call_later(BREATH_SECONDS, self._read_on)

@@ -40,3 +40,11 @@ def test_no_topic_breaks_the_parser(topic: str) -> None:
 def test_a_service_is_told_from_its_topic() -> None:
     assert topics.parse_service_topic(topics.service_topic("ingestor", "0")) == ("ingestor", "0")
     assert topics.parse_service_topic("heimdall/v1/hosts/a/status") is None
+
+
+def test_a_topic_that_is_too_long_to_be_one_is_none_and_is_not_remembered() -> None:
+    before = topics._parse_host_topic.cache_info().currsize
+    assert topics.parse_host_topic(f"{topics.HOSTS}/{'x' * 60_000}/events") is None
+    assert topics.parse_host_topic(f"{topics.HOSTS}/web-01/{'x' * 60_000}") is None
+    assert topics._parse_host_topic.cache_info().currsize == before
+    assert topics.parse_host_topic(f"{topics.HOSTS}/{'x' * 253}/heartbeat") == ("x" * 253, "heartbeat")
