@@ -133,6 +133,7 @@ class Agent:
         while True:
             try:
                 self.spool.append(events, self.collector.name, self._position or "")
+                self.link.wake()
                 break
             except SpoolFull:
                 dropped = self.spool.make_room()

@@ -25,6 +25,9 @@ class Link(Protocol):
     def send_beat(self, beat: Heartbeat) -> bool:
         """Send `beat` now or never; whether there was a connection to send it on."""
 
+    def wake(self) -> None:
+        """Look into the spool now: something has been added."""
+
     def use_spool(self, spool: Spool) -> None:
         """Forward from `spool` from now on: the one before was damaged."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import deque
@@ -22,7 +23,7 @@ from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 1.0  # how long what another process spools may wait; what this one does comes with `wake`
 TIMEOUT_SECONDS = 15.0
 LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
 RETRY_REFUSED_SECONDS = 30.0
@@ -66,28 +67,31 @@ class HttpLink:
 
     def send_beat(self, beat: Heartbeat) -> bool:
         self._beats.append(beat)
-        self._waking.set()
+        self.wake()
         return True
+
+    def wake(self) -> None:
+        self._waking.set()
 
     def use_spool(self, spool: Spool) -> None:
         self._spool = spool
 
     def stop(self) -> None:
         self._stopping.set()
-        self._waking.set()
+        self.wake()
         self._thread.join(timeout=TIMEOUT_SECONDS + 5)
 
     def _run(self) -> None:
         backoff = Backoff()
-        pause = 0.0
+        due = 0.0
         while not self._stopping.is_set():
             self._send_beats()
-            if pause > 0:
-                pause -= POLL_SECONDS
-            else:
-                pause = self._forward(backoff)
-            if pause >= 0:
-                self._waking.wait(POLL_SECONDS)
+            left = due - time.monotonic()
+            if left <= 0:
+                left = self._forward(backoff)
+                due = time.monotonic() + left
+            if left >= 0:
+                self._waking.wait(min(left or POLL_SECONDS, POLL_SECONDS))
                 self._waking.clear()
 
     def _send_beats(self) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from typing import Deque, Optional
 
+from agents.bell import Bell
 from agents.link import Backoff
 from agents.session_mqtt import NOT_DELIVERED, PATIENCE_SECONDS, REFUSED, Lost, Session
 from core.errors import Unavailable
@@ -43,6 +44,7 @@ class MqttLink:
         self._beats: Deque[Heartbeat] = deque()
         self._online = False
         self._stopping = threading.Event()
+        self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     def start(self) -> None:
@@ -53,14 +55,20 @@ class MqttLink:
             self.beats_lost += 1
             return False
         self._beats.append(beat)
+        self.wake()
         return True
+
+    def wake(self) -> None:
+        self._bell.ring()
 
     def use_spool(self, spool: Spool) -> None:
         self._new_spool = spool
 
     def stop(self) -> None:
         self._stopping.set()
+        self.wake()
         self._thread.join(timeout=PATIENCE_SECONDS + 5)
+        self._bell.close()
 
     def _run(self) -> None:
         backoff = Backoff()
@@ -81,7 +89,7 @@ class MqttLink:
 
     def _serve(self, backoff: Backoff) -> None:
         """One connection, from CONNECT to its end. Raises `Lost` unless the agent stops."""
-        session = Session(self.host, self.broker, self.credential, self.info.interval_s)
+        session = Session(self.host, self.broker, self.credential, self.info.interval_s, self._bell)
         try:
             self._begin(session, session.open(self._stopping))
             begun = time.monotonic()

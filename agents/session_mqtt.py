@@ -17,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agents.bell import Bell
 from core.clock import utc_now
 from core.home import Credential
 from core.messages import CONTENT_TYPE, Heartbeat, Info, Reason, State, Status, encode
@@ -26,7 +27,7 @@ from core.topics import EVENTS, HEARTBEAT, INFO, RECEIPT, STATUS, host_topic
 
 log = logging.getLogger("heimdall.agent")
 
-POLL_SECONDS = 0.2  # paho cannot be woken from outside: an event waits this long at most
+POLL_SECONDS = 1.0  # how long what another process spools may wait; keep alive is looked after as often
 PATIENCE_SECONDS = 10.0  # for CONNACK, and for the goodbye's PUBACK
 NOT_DELIVERED = 0x10
 REFUSED = 0x80
@@ -80,7 +81,9 @@ def _make_properties(packet: int) -> Properties:
 class Session:
     """One connection: a paho client, driven by the thread that made it and by no other."""
 
-    def __init__(self, host: str, broker: BrokerAddress, credential: Credential, interval_seconds: float) -> None:
+    def __init__(
+        self, host: str, broker: BrokerAddress, credential: Credential, interval_seconds: float, bell: Bell
+    ) -> None:
         self.host = host
         self.id = str(uuid4())
         self.interval_seconds = interval_seconds
@@ -89,6 +92,7 @@ class Session:
         self.receipts = self._inbox.receipts
         self._refusals_told: Dict[int, float] = {}
         self._broker = broker
+        self._bell = bell
         self._receive_maximum = 65_535
         self._client = self._make_client(credential)
 
@@ -142,8 +146,11 @@ class Session:
         return int(getattr(granted, "MaximumPacketSize", 0))
 
     def turn(self) -> None:
-        """Let paho read and write for `POLL_SECONDS` at most. Raises `Lost` when the connection has ended."""
-        code = self._client.loop(POLL_SECONDS)
+        """Let paho read and write once there is something, or after `POLL_SECONDS`.
+
+        Raises `Lost` when the connection has ended."""
+        self._bell.wait(self._client.socket(), self._client.want_write(), POLL_SECONDS)
+        code = self._client.loop(0)
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not (self._inbox.connack and self._inbox.connack[0] >= REFUSED):
             why = (
                 self._inbox.ended

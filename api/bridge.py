@@ -69,7 +69,7 @@ class Bridge:
             self._thread.join()
 
     def wake(self) -> None:
-        """Look into the spool now: something has been added."""
+        """Look now: something has been added to the spool, or the connection has ended."""
         self._wake.set()
 
     def state(self) -> str:
@@ -144,6 +144,7 @@ class Bridge:
             f"@api-{self._instance}",
             self._sign(session, "offline", "lost"),
             self._deliver,
+            self.wake,
         )
         connection.open([every_host(RECEIPT), f"{SERVICES}/+/+"])
         if connection.maximum_packet_bytes:
@@ -164,7 +165,8 @@ class Bridge:
             if now >= next_sign:
                 connection.publish(self._sign(self._session, "online", "start"), lambda _code: None)
                 next_sign = now + SIGN_EVERY_SECONDS
-            self._wake.wait(0.25)
+            # nothing here is due to a second; what cannot wait wakes
+            self._wake.wait(1.0)
             self._wake.clear()
 
     def _leave(self, connection: Connection) -> None:

@@ -57,14 +57,20 @@ class Message:
 class Connection:
     """A connection that `open` makes and that `lost` tells the end of.
 
-    `deliver` and each `done` are called from the network thread and must not block. A `done` gets the
-    PUBACK's reason code, or `None` when the connection ended before one came.
+    `deliver`, each `done` and `ended` are called from the network thread and must not block. A `done` gets the
+    PUBACK's reason code, or `None` when the connection ended before one came; `ended` follows `lost`.
     """
 
     def __init__(
-        self, address: BrokerAddress, credential: Credential, client_id: str, will: Message, deliver: Deliver
+        self,
+        address: BrokerAddress,
+        credential: Credential,
+        client_id: str,
+        will: Message,
+        deliver: Deliver,
+        ended: Callable[[], None],
     ) -> None:
-        self._address, self._credential = address, credential
+        self._address, self._credential, self._ended = address, credential, ended
         self.lost = threading.Event()
         self.maximum_packet_bytes: int | None = None  # from CONNACK; None: no limit
         self._reason = "no answer"
@@ -198,6 +204,7 @@ class Connection:
             self._waiting.clear()
             self._queue.clear()
         self.lost.set()
+        self._ended()
         self._accepted.set()
         self._subscribed.set()
         for done in left:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import signal
 import socket
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -52,20 +54,39 @@ def _serve(settings: Settings, store: Store, spool: Spool, listener: socket.sock
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
-    server = uvicorn.Server(config)
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        server.should_exit = True
-
+    server = _Server(config)
     # uvicorn raises the signal again when it has stopped: with these an ordered stop is no death by signal
     for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, stop)
+        signal.signal(one, server.handle_exit)
     log.info("listening on http://%s", _name_address(settings))
     try:
         server.run(sockets=[listener])
     finally:
         spool.close()
     log.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    """Waits to be told to stop; uvicorn's own looks ten times a second whether it was."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        # a tick of number 0 renews the Date header, which counts seconds
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._told.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # closed: all has stopped already
+                self._loop.call_soon_threadsafe(self._told.set)
 
 
 def name_instance(settings: Settings) -> str:
