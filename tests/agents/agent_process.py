@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from waiting import free_port, wait_until
 
 from core.topics import EVENTS, parse_host_topic
 
@@ -47,22 +46,6 @@ except HeimdallError as error:
 """
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    """What `condition` returns once it is true; fails, naming `what`, when it never is."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"waited {seconds} s in vain: {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Broker:
     """A Mosquitto on a free port, anonymous, started again on the same port after a kill."""
 
@@ -76,7 +59,7 @@ class Broker:
     def start(self) -> None:
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self.process = subprocess.Popen([program, "-c", str(self.config)], stderr=subprocess.DEVNULL)
-        wait_for(self._answers, "the broker listens")
+        wait_until(self._answers, "the broker listens")
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
@@ -103,7 +86,7 @@ class Receiver:
         self.client.on_subscribe = lambda *_: setattr(self, "subscribed", self.subscribed + 1)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
-        wait_for(lambda: self.subscribed, "the receiver has subscribed")
+        wait_until(lambda: self.subscribed, "the receiver has subscribed")
 
     def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:
         self.messages.append(message)

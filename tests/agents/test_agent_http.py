@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_process import AgentProcess, failed_logins, wait_for
+from agent_process import AgentProcess, failed_logins
 from sqlite_file import opened
+from waiting import wait_until
 
 from agents.link_http import HttpLink
 from core.clock import utc_now
@@ -106,7 +107,7 @@ def test_events_and_beats_reach_the_api_with_their_headers(api: Api, start_agent
 
 def test_a_running_agent_beats_over_http(api: Api, start_agent: Start, tmp_path: Path) -> None:
     agent = start_agent(None, "--interval", "1", SIEM_API_URL=api.url, SIEM_API_KEY="key-of-eight")
-    wait_for(lambda: len(api.beats()) >= 3, "beats")
+    wait_until(lambda: len(api.beats()) >= 3, "beats")
     assert agent.end() == 0
 
 
@@ -153,7 +154,7 @@ def test_one_event_that_no_request_may_hold_does_not_stop_its_neighbours(
 def test_a_wrong_key_is_said_and_keeps_everything(api: Api, start_agent: Start, tmp_path: Path) -> None:
     api.answer = lambda events: (401, {"detail": "unknown key"}, {})
     agent = read(start_agent, api, tmp_path, 5)
-    wait_for(lambda: "check SIEM_API_KEY" in agent.said(), "a clear line")
+    wait_until(lambda: "check SIEM_API_KEY" in agent.said(), "a clear line")
     assert "key-of-eight" not in agent.said()
     assert agent.end() == 130
     assert kept(tmp_path, "spool") == 5
@@ -162,7 +163,7 @@ def test_a_wrong_key_is_said_and_keeps_everything(api: Api, start_agent: Start, 
 def test_a_redirect_is_not_followed_with_the_key(api: Api, start_agent: Start, tmp_path: Path) -> None:
     api.answer = lambda events: (302, {}, {"location": f"{api.url}/elsewhere"})
     agent = read(start_agent, api, tmp_path, 5)
-    wait_for(lambda: "answered 302" in agent.said(), "it is said")
+    wait_until(lambda: "answered 302" in agent.said(), "it is said")
     agent.end()
     assert {path for path, _, _ in api.requests} <= {"/ingest", "/heartbeat"}
 
@@ -181,6 +182,6 @@ def test_an_answer_deletes_nothing_from_a_spool_that_was_made_meanwhile(api: Api
 
     api.answer = replace
     link.start()
-    wait_for(lambda: len(old) == len(new) == 0, "both spools are empty")
+    wait_until(lambda: len(old) == len(new) == 0, "both spools are empty")
     link.stop()
     assert [event["raw_message"] for event in api.stored] == ["old", "new"]

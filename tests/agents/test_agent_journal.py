@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent_process import wait_for
+from waiting import wait_until
 
 from agents.agent_linux import LinuxCollector
 from agents.journal import Cursor, Journal
@@ -31,7 +31,7 @@ class Journald:
 
     def start(self) -> None:
         self.process = subprocess.Popen(["/lib/systemd/systemd-journald", self.name], stderr=subprocess.DEVNULL)
-        wait_for(self.listens, "journald listens")
+        wait_until(self.listens, "journald listens")
 
     def listens(self) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
@@ -50,7 +50,7 @@ class Journald:
         return subprocess.run([*self.command, *arguments], capture_output=True, text=True, check=True).stdout
 
     def wait_until_written(self, text: str) -> None:
-        wait_for(lambda: text in self.run("-o", "cat", "--no-pager"), f"{text} is in the journal")
+        wait_until(lambda: text in self.run("-o", "cat", "--no-pager"), f"{text} is in the journal")
 
     def stop(self) -> None:
         self.process.terminate()
@@ -83,7 +83,7 @@ class Follower:
 
     def expect(self, *numbers: int) -> None:
         expected = [f"192.0.2.{number}" for number in numbers]
-        wait_for(lambda: self.addresses() == expected, f"{expected}, and not {self.addresses()}")
+        wait_until(lambda: self.addresses() == expected, f"{expected}, and not {self.addresses()}")
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_vacuumed_journal_goes_on_with_what_is_left(journald: Journald, follow
     journald.fail(6)
     journald.wait_until_written("192.0.2.6 ")
     second = follow(followers, journald, first.position)
-    wait_for(lambda: "192.0.2.6" in second.addresses(), "the new entry")
+    wait_until(lambda: "192.0.2.6" in second.addresses(), "the new entry")
     assert "192.0.2.1" not in second.addresses()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from agent_process import free_port, wait_for
+from waiting import free_port, wait_until
 
 from agents.agent_linux import read_line
 from core.messages import Event, check_event
@@ -96,7 +96,7 @@ def log_in(syslog: Syslog, tmp_path: Path) -> Iterator[Callable[[str, str], int]
         "PasswordAuthentication yes\nKbdInteractiveAuthentication no\nMaxAuthTries 3\nStrictModes no\n"
     )
     server = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", str(config)], stderr=subprocess.DEVNULL)
-    wait_for(lambda: "Server listening" in syslog.path.read_text(), "sshd listens")
+    wait_until(lambda: "Server listening" in syslog.path.read_text(), "sshd listens")
 
     def run(user: str, password: str) -> int:
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "PubkeyAuthentication=no"]
@@ -129,7 +129,7 @@ def test_logins_at_a_real_sshd_are_read(
     def after() -> list[Event]:
         return syslog.events()[before:]
 
-    wait_for(lambda: sum("]: Failed password" in event.raw_message for event in after()) == 3, "three failures")
+    wait_until(lambda: sum("]: Failed password" in event.raw_message for event in after()) == 3, "three failures")
     text = syslog.path.read_text()
     events = after()
     accepted = [event for event in events if event.event_type == "LOGIN_SUCCESS"]
@@ -159,7 +159,7 @@ def test_accounts_groups_sudo_and_su_are_read(syslog: Syslog) -> None:
         ["userdel", name], ["groupdel", group],
     ):  # fmt: skip
         subprocess.run(command, check=False, capture_output=True, timeout=30)
-    wait_for(lambda: f"group '{group}' removed\n" in syslog.path.read_text(), "the last line")
+    wait_until(lambda: f"group '{group}' removed\n" in syslog.path.read_text(), "the last line")
     events = syslog.events()
     counted = Counter(event.event_type for event in events)
     text = syslog.path.read_text()

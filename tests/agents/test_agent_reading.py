@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, Broker, Receiver, failed_logins, wait_for
+from agent_process import AgentProcess, Broker, Receiver, failed_logins
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Start = Callable[..., AgentProcess]
@@ -70,7 +71,7 @@ def test_a_running_agent_of_the_same_home_sends_what_is_read(
 ) -> None:
     (tmp_path / "auth.log").write_text("")
     running = start_agent(broker.port)
-    wait_for(lambda: "connected" in running.said(), "connected")
+    wait_until(lambda: "connected" in running.said(), "connected")
     sample = tmp_path / "sample.log"
     sample.write_text(failed_logins(1_500))
     reader = start_agent(broker.port, "--read", str(sample), "--once")
@@ -88,11 +89,11 @@ def test_a_reader_takes_over_when_the_running_agent_dies(
     receiver.answers = False
     (tmp_path / "auth.log").write_text("")
     running = start_agent(broker.port)
-    wait_for(lambda: "connected" in running.said(), "connected")
+    wait_until(lambda: "connected" in running.said(), "connected")
     sample = tmp_path / "sample.log"
     sample.write_text(failed_logins(30))
     reader = start_agent(broker.port, "--read", str(sample), "--once")
-    wait_for(lambda: len(receiver.ids()) == 30, "the agent sends")
+    wait_until(lambda: len(receiver.ids()) == 30, "the agent sends")
     running.end(signal.SIGKILL)
     receiver.answers = True
     assert reader.finish() == 0
@@ -103,7 +104,7 @@ def test_an_interrupted_reader_leaves_what_is_spooled_and_says_so(start_agent: S
     sample = tmp_path / "sample.log"
     sample.write_text(failed_logins(30))
     reader = start_agent(1, "--read", str(sample), "--once")
-    wait_for(lambda: "no connection" in reader.said(), "it tries")
+    wait_until(lambda: "no connection" in reader.said(), "it tries")
     assert reader.end(signal.SIGINT) == 130
     assert "30 events wait in" in reader.said()
 
@@ -115,10 +116,10 @@ def test_read_without_once_goes_on_as_the_agent(
     sample = tmp_path / "sample.log"
     sample.write_text(failed_logins(30))
     agent = start_agent(broker.port, "--read", str(sample))
-    wait_for(lambda: "first start" in agent.said(), "it goes on")
+    wait_until(lambda: "first start" in agent.said(), "it goes on")
     with (tmp_path / "auth.log").open("a") as file:
         file.write(failed_logins(2, first=500))
-    wait_for(lambda: len(receiver.ids()) == 32, "both")
+    wait_until(lambda: len(receiver.ids()) == 32, "both")
     assert agent.end() == 0
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from agent_process import free_port, wait_for
+from waiting import free_port, wait_until
 
 from agents.agent import Agent
 from agents.collector import Reading
@@ -88,7 +88,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 def test_a_full_spool_drops_the_oldest_of_the_lowest_severity_counts_and_says_so(running: Running) -> None:
     running.source.available = 1_500
-    wait_for(lambda: running.kept() == "1500", "all are read")
+    wait_until(lambda: running.kept() == "1500", "all are read")
     texts = running.texts()
     numbers = [int(text.split()[0]) for text in texts if text[0].isdigit()]
     alerts = [text for text in texts if text.startswith("The agent's spool is full")]
@@ -107,20 +107,20 @@ def test_a_full_disk_keeps_the_position_and_the_agent_goes_on_when_there_is_room
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages + 2}")
     running.source.available = 100
-    wait_for(lambda: running.agent._trouble, "the agent notices")
+    wait_until(lambda: running.agent._trouble, "the agent notices")
     assert running.kept() in (None, "0")
     assert len(running.agent.spool) == 0
     assert running.thread.is_alive()
     lost = running.link.beats_lost
-    wait_for(lambda: running.link.beats_lost > lost, "it beats on, to nobody")
+    wait_until(lambda: running.link.beats_lost > lost, "it beats on, to nobody")
     database.execute("PRAGMA max_page_count = 100000")
-    wait_for(lambda: running.kept() == "100", "all are kept, once there is room")
+    wait_until(lambda: running.kept() == "100", "all are kept, once there is room")
     assert [int(text.split()[0]) for text in running.texts()] == list(range(1, 101))
 
 
 def test_a_spool_that_is_damaged_while_in_use_is_made_anew_and_says_so(running: Running, tmp_path: Path) -> None:
     running.source.available = 200
-    wait_for(lambda: running.kept() == "200", "spooled")
+    wait_until(lambda: running.kept() == "200", "spooled")
     path = tmp_path / "spool.db"
     running.agent.spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with path.open("r+b") as file:
@@ -128,8 +128,8 @@ def test_a_spool_that_is_damaged_while_in_use_is_made_anew_and_says_so(running: 
         file.write(os.urandom(path.stat().st_size))
     running.agent.spool._db.execute("PRAGMA shrink_memory")  # what SQLite remembers is still sound
     running.source.available = 300
-    wait_for(lambda: [name for name in tmp_path.iterdir() if ".damaged-" in name.name], "moved aside")
-    wait_for(lambda: running.kept() == "300", "the work goes on")
+    wait_until(lambda: [name for name in tmp_path.iterdir() if ".damaged-" in name.name], "moved aside")
+    wait_until(lambda: running.kept() == "300", "the work goes on")
     texts = running.texts()
     assert any("spool was damaged" in text for text in texts)
     assert [int(text.split()[0]) for text in texts if text[0].isdigit()] == list(range(201, 301))

@@ -6,19 +6,18 @@ import contextlib
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import uvicorn
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
+from waiting import free_port, wait_until
 
 from api.app import create_app
 from api.auth import register_keys
@@ -31,22 +30,6 @@ from core.settings import Settings, load
 from core.spool import Spool
 from core.topics import parse_host_topic, service_topic
 from store import Store, open_store
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """What `condition` returns, once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds} s: {what}")
-        time.sleep(0.02)
-    return found
 
 
 class Broker:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_parts import Api, Broker, Ingestor, free_port, make_settings, running_api, wait_until
+from api_parts import Api, Broker, Ingestor, make_settings, running_api
+from waiting import free_port, wait_until
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_parts import Api, free_port, make_settings, running_api
+from api_parts import Api, make_settings, running_api
+from waiting import free_port
 
 from api.auth import hash_secret, make_login_link, register_keys
 from core.clock import utc_now

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from api_parts import Api, Broker, Ingestor, wait_until
+from api_parts import Api, Broker, Ingestor
 from paho.mqtt import subscribe
+from waiting import wait_until
 
 from api.signs import Signs
 from core.clock import utc_now

@@ -6,7 +6,8 @@ import socket
 
 import httpx
 import pytest
-from api_parts import Api, Broker, Ingestor, wait_until
+from api_parts import Api, Broker, Ingestor
+from waiting import wait_until
 
 
 def beat(api: Api, **headers: str) -> httpx.Response:

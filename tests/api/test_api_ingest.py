@@ -6,7 +6,8 @@ from uuid import UUID
 
 import httpx
 import pytest
-from api_parts import Api, Broker, Ingestor, wait_until
+from api_parts import Api, Broker, Ingestor
+from waiting import wait_until
 
 from core.ids import stable_id
 from core.messages import EVENT_TYPES

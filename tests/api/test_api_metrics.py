@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from api_parts import Api, Ingestor, wait_until
+from api_parts import Api, Ingestor
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import wait_until
 
 from core.messages import Distribution
 from core.metrics import METRICS

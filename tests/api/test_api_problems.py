@@ -6,7 +6,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from api_parts import Api, Ingestor, wait_until
+from api_parts import Api, Ingestor
+from waiting import wait_until
 
 from api.problems import KINDS
 from core.clock import utc_now

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_parts import free_port, wait_until
+from waiting import free_port, wait_until
 
 PROGRAM = "import sys; from api.main import run; from core.settings import load; sys.exit(run(load()))"
 

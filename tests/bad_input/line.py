@@ -12,15 +12,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from sqlalchemy import func, select
+from waiting import wait_until
 
 from broker.mosquitto import find_binary
 from core.clock import rfc3339, utc_now
@@ -30,7 +31,6 @@ from core.topics import DEAD, EVENTS, RECEIPT, SERVICES, every_host, host_topic
 from store import open_store
 from store.tables import dead_letters, logs
 
-Answer = TypeVar("Answer")
 # reason codes (MQTT 5, section 2.4)
 NOBODY_SUBSCRIBED, UNSPECIFIED, MALFORMED_PACKET, NOT_AUTHORIZED, PACKET_TOO_LARGE = 0x10, 0x80, 0x81, 0x87, 0x95
 # no limits, no rights: what Heimdall's own configuration keeps away comes through
@@ -47,18 +47,6 @@ def event(host: str, **changed: Any) -> dict[str, Any]:
 
 def encoded(message: Any) -> bytes:
     return json.dumps(message).encode()
-
-
-def wait_until(condition: Callable[[], Answer], what: str, seconds: float = 20) -> Answer:
-    """The first true answer of `condition`; fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain until {what}; the last answer was {answer!r:.500}")
-        time.sleep(0.01)
 
 
 class Client:

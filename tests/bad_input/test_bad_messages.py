@@ -18,8 +18,8 @@ from line import (
     encoded,
     event,
     running,
-    wait_until,
 )  # fmt: skip
+from waiting import wait_until
 
 from core.clock import rfc3339, utc_now
 from core.messages import MAX_MESSAGE_BYTES

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from line import NOBODY_SUBSCRIBED, Line, encoded, event, running, wait_until
+from line import NOBODY_SUBSCRIBED, Line, encoded, event, running
+from waiting import wait_until
 
 from core.topics import DEAD, EVENTS, HEARTBEAT, HOSTS, INFO, RECEIPT, SERVICES, host_topic
 from store.dead_letters import PAYLOAD_BYTES

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broker_process import HOST, Broker, Session, free_port, running, wait_until
+from broker_process import HOST, Broker, Session, running
 from test_broker_rights import enroll
+from waiting import free_port, wait_until
 
 from broker.launcher import Plan, choose, prepare, prove_closed, prove_configuration, wait_ready
 from core.errors import Unavailable

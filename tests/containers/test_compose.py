@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from waiting import free_port, wait_until
 
 from broker.handshake import prove_closed
 from core.clock import rfc3339, utc_now
@@ -23,19 +22,6 @@ from core.settings import BrokerAddress
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 600  # the image is built first
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(START_SECONDS + 180)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.2)
 
 
 class Compose:

@@ -7,39 +7,19 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
+from waiting import free_port, wait_until
 
 from core.home import Credential, Home
 
-Answer = TypeVar("Answer")
 HOST = "test-box"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Answer], seconds: float = 30, what: str = "") -> Answer:
-    """The first true answer of `condition`; fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain for {what or condition}; the last answer was {answer!r}")
-        time.sleep(0.05)
 
 
 class Running:
@@ -68,7 +48,7 @@ class Running:
                 self.command("up", "--broker", self.broker),
                 env=self.environment, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
-        wait_until(self._has_started, 60, "the summary of `heimdall up`")
+        wait_until(self._has_started, "`heimdall up` prints its summary")
 
     def _has_started(self) -> bool:
         assert self.process is not None

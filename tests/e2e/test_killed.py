@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from heimdall_home import HOST, running, wait_until
+from heimdall_home import HOST, running
 from postgresql_server import database
+from waiting import wait_until
 
 LINES = 20_000
 REPETITIONS = int(os.environ.get("HEIMDALL_REPETITIONS", "1"))

@@ -13,8 +13,9 @@ from uuid import uuid4
 import httpx
 import paho.mqtt.client as mqtt
 import pytest
-from heimdall_home import HOST, Running, login_link, wait_until
+from heimdall_home import HOST, Running, login_link
 from sqlite_file import opened
+from waiting import wait_until
 
 from core.clock import parse_time, rfc3339, utc_now
 from core.ids import uuid7

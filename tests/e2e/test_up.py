@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from heimdall_home import Running, processes_of, running, wait_until
+from heimdall_home import Running, processes_of, running
 from sqlite_file import opened
+from waiting import wait_until
 
 from core.home import Home
 
@@ -23,7 +24,7 @@ def test_ctrl_c_stops_all_and_leaves_nothing(broker: str) -> None:
     with running(broker) as up:
         assert len(processes_of(up.home.path)) >= 5
         assert up.stop(signal.SIGINT) == 0
-        wait_until(lambda: not processes_of(up.home.path), 10, "the last process to be gone")
+        wait_until(lambda: not processes_of(up.home.path), "the last process is gone", 10)
         for port in (up.http_port, up.mqtt_port):
             with socket.socket() as probe:
                 assert probe.connect_ex(("127.0.0.1", port)) != 0
@@ -35,7 +36,7 @@ def test_a_killed_supervisor_takes_its_children_along() -> None:
         assert up.process is not None
         up.process.kill()
         up.process.wait()
-        wait_until(lambda: not processes_of(up.home.path), 15, "the last process to be gone")
+        wait_until(lambda: not processes_of(up.home.path), "the last process is gone", 15)
 
 
 @pytest.mark.parametrize("broker", BROKERS)
@@ -44,7 +45,7 @@ def test_what_dies_is_started_again_and_goes_on_working(broker: str) -> None:
         for name in ("broker", "ingest", "api", "agent"):
             before = up.children()[name]
             os.kill(before, signal.SIGKILL)
-            wait_until(lambda name=name, before=before: up.children().get(name, before) != before, 10)
+            wait_until(lambda name=name, before=before: up.children().get(name, before) != before, seconds=10)
         assert "killed by SIGKILL" in up.printed()
 
         def beats() -> bool:
@@ -54,7 +55,7 @@ def test_what_dies_is_started_again_and_goes_on_working(broker: str) -> None:
             except httpx.TransportError:
                 return False
 
-        wait_until(beats, 40)
+        wait_until(beats, seconds=40)
         wait_until(lambda: up.host("after"))
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import hypothesis.strategies as st
 from broken_database import IMPATIENT, terminate, unwritable, wait_until_ready
-from faults_site import site, wait_until
+from faults_site import site
 from faulty_network import FaultyNetwork
 from flood import publish
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -19,6 +19,7 @@ from keeper import Keeper
 from numbered_agent import numbered_event
 from part import Part
 from postgresql_server import Server
+from waiting import wait_until
 
 from core.messages import encode
 from core.topics import EVENTS, host_topic

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from faults_site import Site, wait_until
+from faults_site import Site
+from waiting import wait_until
 
 # what the ingestor waits for, shortened so that `/readyz` follows within a second: SQLite's right to write (30 s), a
 # commit that is called slow (5 s), the next sign of life (2 s); the lease is renewed more often than every 3 s

@@ -15,12 +15,13 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from last_seen import LastSeenWatch
 from part import ROOT, Part
+from waiting import free_port, wait_until
 
 from broker import rights
 from broker.identities import Identity, make_identities, write_identities
@@ -28,7 +29,6 @@ from core.errors import HeimdallError
 from core.home import Home
 from store import Store, open_store
 
-Answer = TypeVar("Answer")
 ENDLESS = 1_000_000_000
 AGENT = Path(__file__).with_name("numbered_agent.py")
 RUN_INGESTOR = """
@@ -38,22 +38,6 @@ from ingestor import session, lease
 {patches}
 sys.exit(main(["ingest", *sys.argv[1:]]))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Answer], what: str, seconds: float = 60) -> Answer:
-    """The first true answer of `condition`; fails, naming `what`, when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain until {what}; the last answer was {answer!r}")
-        time.sleep(0.02)
-    return answer
 
 
 class Site:

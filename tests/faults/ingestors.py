@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faults_site import ROOT, Site, wait_until
+from faults_site import ROOT, Site
 from part import Part
+from waiting import wait_until
 
 HERE = Path(__file__).parent
 

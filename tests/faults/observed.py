@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from faults_site import Site, wait_until
+from faults_site import Site
+from waiting import wait_until
 
 
 def last_seen(here: Site, host: str) -> object:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from observed import expect_beats
+from waiting import wait_until
 
 from core.clock import parse_time, utc_now
 

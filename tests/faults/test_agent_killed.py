@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import dying
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]

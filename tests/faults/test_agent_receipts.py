@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from repeated_receipts import receipts
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from observed import expect_beats, stands_still, stored_numbers, take_alerts
 from small_disk import small_disk
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]

@@ -10,8 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from observed import expect_beats, stored_numbers, take_alerts
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from http_clients import Breaking, HttpClient, Persistent, http_clients, shorten_patience
 from observed import stands_still
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]

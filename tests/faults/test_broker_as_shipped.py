@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 OURS = ("max_queued_messages", "max_inflight_messages", "persist", "autosave")

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from faults_site import Site, site, wait_until
+from faults_site import Site, site
 from ingestors import wait_for_sessions
 from part import Part
+from waiting import wait_until
 
 from broker.handshake import wait_ready
 from core.settings import BrokerAddress

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from service_client import service_client
+from waiting import wait_until
 
 from core.topics import EVENTS, every_host
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from broken_database import admin, expect_no_receipts, start, survived, terminate, wait_until_unready
-from faults_site import Site, site, wait_until
+from faults_site import Site, site
 from postgresql_server import Server, database
+from waiting import wait_until
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.postgresql]
 Often = Callable[[int], int]

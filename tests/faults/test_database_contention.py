@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from broken_database import admin, expect_no_receipts, setting, start, survived, unwritable, wait_until_unready
-from faults_site import Site, wait_until
+from faults_site import Site
 from postgresql_server import database
 from psycopg.errors import DeadlockDetected
+from waiting import wait_until
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.postgresql]
 Often = Callable[[int], int]

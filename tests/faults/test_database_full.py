@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from broken_database import expect_no_receipts, start, survived, wait_until_unready
 from conftest import DATABASES
-from faults_site import Site, site, wait_until
+from faults_site import Site, site
 from postgresql_server import database, server
 from small_disk import SmallDisk, small_disk
+from waiting import wait_until
 
 Often = Callable[[int], int]
 MEGABYTES = 96

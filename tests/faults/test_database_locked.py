@@ -16,8 +16,9 @@ from broken_database import (
     unwritable,
     wait_until_unready,
 )
-from faults_site import Site, wait_until
+from faults_site import Site
 from flood import long_events, publish
+from waiting import wait_until
 
 from core.topics import EVENTS, host_topic
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from broken_database import change, expect_no_receipts, setting, start, survived, wait_until_unready
-from faults_site import Site, site, wait_until
+from faults_site import Site, site
 from postgresql_server import database, server
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]

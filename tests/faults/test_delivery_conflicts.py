@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from service_client import ServiceClient, service_client
+from waiting import wait_until
 
 from core.clock import utc_now
 from core.ids import uuid7

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 from disorder import Disorder
-from faults_site import Site, wait_until
+from faults_site import Site
 from middleman import Middleman
 from service_client import ServiceClient, service_client
+from waiting import wait_until
 
 from core.spool import Batch, Receipt, Spool
 from core.topics import EVENTS, RECEIPT, every_host, host_topic

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from ingestors import wait_for_sessions
 from service_client import ServiceClient, service_client
+from waiting import wait_until
 
 from core.clock import rfc3339, utc_now
 from core.ids import uuid7

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 
 import mqtt5
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from middleman import Middleman, Rule
 from service_client import service_client
+from waiting import wait_until
 
 from core.spool import Receipt
 from core.topics import RECEIPT, host_topic

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from faults_site import wait_until
 from faulty_network import FaultyNetwork, faulty_network
+from waiting import wait_until
 
 
 class Echo:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import pytest
 from dying_ingestor import STEPS
-from faults_site import Site, wait_until
+from faults_site import Site
 from ingestors import replace_ingestor
 from middleman import Middleman
+from waiting import wait_until
 from witness import Evidence
 
 pytestmark = pytest.mark.mosquitto

@@ -6,10 +6,11 @@ import signal
 from datetime import timedelta
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from ingestors import add_ingestor, replace_ingestor, wait_for_sessions
 from part import Part
 from sqlalchemy import Connection
+from waiting import wait_until
 
 from core.clock import rfc3339, utc_now
 

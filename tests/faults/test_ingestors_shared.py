@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import pytest
 from disorder import Disorder
-from faults_site import Site, wait_until
+from faults_site import Site
 from ingestors import add_ingestor, replace_ingestor, wait_for_sessions
 from middleman import Middleman
 from part import Part
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 COUNTS_OFTEN = "from ingestor import main as process; process.COUNTS_SECONDS = 0.2"

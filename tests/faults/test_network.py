@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from faulty_network import FaultyNetwork, faulty_network, trouble
 from observed import expect_beats
+from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]

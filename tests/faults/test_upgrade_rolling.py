@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults_site import Site, wait_until
+from faults_site import Site
 from ingestors import add_ingestor, wait_for_sessions
 from newer_heimdall import HEAD, make_newer_heimdall
 from part import Part
+from waiting import wait_until
 
 from store.migrations import VERSION_TABLE
 

@@ -1,0 +1,31 @@
+"""What tests of several processes need: a port, and the patience to wait for what is to happen."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+POLL_SECONDS = 0.02
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Answer], what: str = "", seconds: float = 60) -> Answer:
+    """The first true answer of `condition`; fails, naming `what`, when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(
+                f"waited {seconds} s in vain until {what or condition}; the last answer was {answer!r:.500}"
+            )
+        time.sleep(POLL_SECONDS)
+    return answer
