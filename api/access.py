@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader
 
-from api.auth import Authenticator
+from api.auth import Authenticator, hash_secret
 from api.bridge import Bridge
 from api.gateway import Gateway
 from api.problems import Refused
+from api.tries import Tries
 from core.settings import Settings
 from store import Key, Store
 
@@ -37,6 +40,7 @@ class Parts:
     bridge: Bridge
     gateway: Gateway
     auth: Authenticator
+    tries: Tries
 
     @property
     def cookie(self) -> str:
@@ -75,7 +79,7 @@ class Needs:
 async def find_caller(request: Request, parts: Parts, key: str | None) -> Key:
     """Whose key or session came with `request`. Raises `Refused` (401, 403) and `Unavailable`."""
     if key:
-        found = await parts.auth.find_key(key)
+        found = await try_key(request, parts, key)
         if found is None:
             raise _no_key("the key in the header api-key is unknown or has expired")
         return found
@@ -87,6 +91,24 @@ async def find_caller(request: Request, parts: Parts, key: str | None) -> Key:
         raise _no_key("the session has ended")
     if request.method not in _SAFE_METHODS:
         check_same_origin(request, must_be_said=True)
+    return found
+
+
+async def try_key(request: Request, parts: Parts, key: str) -> Key | None:
+    """Whose `key` it is, `None` when nobody's.
+
+    Raises `Refused` (429) when its address has tried too many wrong ones, and `Unavailable`.
+    """
+    address, digest = request.client.host if request.client else "", hash_secret(key)
+    seconds = parts.tries.seconds_to_wait(address, digest, time.monotonic())
+    if seconds > 0:
+        wait = math.ceil(seconds)
+        raise Refused(429, f"too many wrong keys came from {address}: wait {wait} s", {"Retry-After": str(wait)})
+    found = await parts.auth.find_key(key)
+    if found is None:
+        parts.tries.was_wrong(address, digest, time.monotonic())
+    else:
+        parts.tries.was_right(address, digest)
     return found
 
 

@@ -129,6 +129,57 @@ class SessionAnswer(_Answer):
     message: str
 
 
+class KeyAnswer(_Answer):
+    """An API key, but for the key itself."""
+
+    id: Annotated[str, Field(description="The beginning of its hash.", examples=["5f70bf18a086"])]
+    name: Annotated[str, Field(examples=["grafana"])]
+    scopes: Annotated[list[str], Field(examples=[["read"]])]
+    created_at: Time
+    expires_at: Annotated[Time | None, Field(description="Null: never.")]
+    last_used: Annotated[Time | None, Field(description="To the minute; null: never.")]
+
+
+class KeysAnswer(_Answer):
+    """Every key, by name."""
+
+    success: Success
+    keys: list[KeyAnswer]
+
+
+class MadeKeyAnswer(_Answer):
+    """A new key. It is told once, here."""
+
+    success: Success
+    name: Annotated[str, Field(examples=["grafana"])]
+    key: str
+
+
+class RevokedKeyAnswer(_Answer):
+    """The key that is no more."""
+
+    success: Success
+    revoked: KeyAnswer
+
+
+class AuditEntryAnswer(_Answer):
+    """Who did what to what, and when."""
+
+    at: Time
+    who: Annotated[str, Field(description="A key's or session's name; `local:` a command's.", examples=["local:eva"])]
+    action: Annotated[str, Field(examples=["key.made"])]
+    target: Annotated[str, Field(examples=["grafana"])]
+    detail: Annotated[str, Field(examples=["read, for ever"])]
+
+
+class AuditAnswer(_Answer):
+    """A page of the audit trail, newest first. `next` is the `cursor` of the page behind it."""
+
+    success: Success
+    entries: list[AuditEntryAnswer]
+    next: str | None
+
+
 class ProblemAnswer(BaseModel):
     """A problem (RFC 9457)."""
 
@@ -194,4 +245,16 @@ SYSTEM_STATUS_BODY = describe_body(
 )
 SESSION_BODY = describe_body(
     {"type": "object", "required": ["key"], "properties": {"key": {"type": "string"}}}, {"key": "the text of api-key"}
+)
+KEY_BODY = describe_body(
+    {
+        "type": "object",
+        "required": ["name", "scopes"],
+        "properties": {
+            "name": {"type": "string", "maxLength": 80},
+            "scopes": {"type": "array", "items": {"type": "string"}},
+            "expires": {"type": ["string", "null"], "description": "Such as 90d, 4w or 1y; never when absent."},
+        },
+    },
+    {"name": "grafana", "scopes": ["read"], "expires": "1y"},
 )

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
 
-from api import documents, events, health, heartbeat, hosts, ingest, metrics, page, sessions
+from api import documents, events, health, heartbeat, hosts, ingest, keys, metrics, page, sessions
 from api.access import Parts
 from api.answers import PROBLEM
 from api.auth import Authenticator
@@ -19,6 +19,7 @@ from api.bridge import Bridge
 from api.envelope import Envelope
 from api.gateway import Gateway
 from api.problems import install_problems
+from api.tries import Tries
 from core.settings import Settings
 from store import Store
 
@@ -39,7 +40,7 @@ def create_app(settings: Settings, store: Store, bridge: Bridge, gateway: Gatewa
             await run_in_threadpool(bridge.stop)
 
     app = _assemble(run_parts)
-    app.state.parts = Parts(settings, store, bridge, gateway, Authenticator(store))
+    app.state.parts = Parts(settings, store, bridge, gateway, Authenticator(store), Tries())
     return app
 
 
@@ -60,7 +61,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         responses={"default": PROBLEM},
     )
     install_problems(app)
-    for noun in (heartbeat, ingest, hosts, events, health, metrics, sessions, documents):
+    for noun in (heartbeat, ingest, hosts, events, health, metrics, keys, sessions, documents):
         app.include_router(noun.router)
     app.include_router(page.make_router())
     app.add_middleware(Envelope)

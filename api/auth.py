@@ -7,14 +7,15 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
+from api.scopes import GIVES, parse_scopes
 from core.clock import utc_now
-from core.errors import Unavailable
+from core.errors import Invalid, Unavailable
 from core.home import Home
 from core.settings import Settings
 from store import Key, Store
@@ -25,7 +26,10 @@ CACHE_SECONDS = 5.0  # how long a revoked key may go on, and how rarely the data
 CACHE_ENTRIES = 10_000
 
 KEY_SCOPES = ("agent", "read")
-LINK_SCOPES = ("admin", "read")
+LINK_SCOPES = GIVES["admin"]
+LONGEST_NAME = 80
+# keys that `register_keys` lets in at each start, and what keeps them out
+KEPT_KEYS = {"api-key": "delete the file $HEIMDALL_HOME/api-key", "SIEM_API_KEY": "unset the variable"}
 
 
 def hash_secret(secret: str) -> str:
@@ -50,18 +54,34 @@ def register_keys(settings: Settings, store: Store) -> None:
         store.add_key(hash_secret(settings.api_key), "SIEM_API_KEY", KEY_SCOPES)
 
 
+def issue_key(store: Store, name: str, scopes: Iterable[str], expires_at: datetime | None, who: str) -> str:
+    """Make a key of `name` with `scopes` as a person writes them; returns the key, which is kept nowhere.
+
+    Raises `Invalid` (name, scopes), `Conflict` (the name is taken) and `Unavailable`.
+    """
+    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise Invalid(f"name {name!r:.100}: use 1 to {LONGEST_NAME} printable characters, without spaces at its ends")
+    if name in KEPT_KEYS:
+        raise Invalid(f"name {name!r} belongs to the key that each start lets in: choose another")
+    given, host = parse_scopes(scopes)
+    key = make_secret()
+    store.make_key(hash_secret(key), name, given, host, expires_at, who)
+    return key
+
+
 def make_login_link(store: Store, now: datetime) -> str:
     """A token for `/login?token=…`: good once, for 15 minutes from `now`. Raises `Unavailable`."""
     token = make_secret()
-    store.add_login_link(hash_secret(token), f"local:{_local_user()}", now + timedelta(minutes=LINK_MINUTES))
+    store.add_login_link(hash_secret(token), local_name(), now + timedelta(minutes=LINK_MINUTES))
     return token
 
 
-def _local_user() -> str:
+def local_name() -> str:
+    """Who acts by a command on this machine, for the audit trail."""
     try:
-        return getpass.getuser()
+        return f"local:{getpass.getuser()}"
     except (KeyError, OSError):
-        return "unknown"  # a container's user id without a name
+        return "local:unknown"  # a container's user id without a name
 
 
 class _Known(NamedTuple):
@@ -84,6 +104,10 @@ class Authenticator:
     async def find_key(self, key: str) -> Key | None:
         """Whose `key` it is; `None` when nobody's. Raises `Unavailable` when that cannot be known."""
         return await self._find("key:", key, self._store.find_key)
+
+    def forget_keys(self) -> None:
+        """Ask the database again for every key: one has been revoked."""
+        self._known.clear()
 
     async def find_session(self, token: str) -> Key | None:
         """Whose session `token` is; `None` when there is none. Raises `Unavailable`."""

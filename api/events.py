@@ -86,10 +86,11 @@ async def list_events(
     cursor: Cursor = None,
 ) -> Response:
     """A page of the events that fit every filter, last stored first."""
-    return await run_in_threadpool(_answer_events, parts.store, wanted, limit, _read_cursor(cursor))
+    return await run_in_threadpool(_answer_events, parts.store, wanted, limit, read_cursor(cursor))
 
 
-def _read_cursor(text: str | None) -> int | None:
+def read_cursor(text: str | None) -> int | None:
+    """The id that `text` stands for, `None` for the first page. Raises `Invalid`."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and int(text) < 2**63):

@@ -35,6 +35,7 @@ KINDS: dict[int, Kind] = {
     409: Kind("conflict", "Taken", "What was asked for exists already or belongs to somebody else."),
     413: Kind("too-large", "Too large", "The body is above the limit that the detail names: send several."),
     422: Kind("invalid", "Does not fit", "A value does not fit; the detail names it and says what would."),
+    429: Kind("too-many-tries", "Too many wrong keys", "Many wrong keys came from this address: wait, then try again."),
     500: Kind("fault", "Fault in Heimdall", "A fault of ours; the API's log has more. The same may work again."),
     503: Kind("unavailable", "Unavailable for now", "Broker, database or spool is away or full: try again later."),
 }

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api.access import Parts, PartsOf, check_same_origin
+from api.access import Parts, PartsOf, check_same_origin, try_key
 from api.answers import SESSION_BODY, SessionAnswer
 from api.auth import LINK_MINUTES, LINK_SCOPES, SESSION_DAYS
 from api.body import answer_json, decode_json, read_body
@@ -48,7 +48,7 @@ async def begin_session(request: Request, parts: PartsOf) -> Response:
     key = content.get("key") if isinstance(content, dict) else None
     if not isinstance(key, str) or not key.strip():
         raise Invalid('the body must be {"key": "…"}, with the text of $HEIMDALL_HOME/api-key')
-    caller = await parts.auth.find_key(key.strip())
+    caller = await try_key(request, parts, key.strip())
     if caller is None:
         raise Refused(403, "the key is unknown or has expired: use the text of $HEIMDALL_HOME/api-key")
     if "read" not in caller.scopes:

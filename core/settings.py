@@ -79,7 +79,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _DAYS = {"d": 1, "w": 7, "y": 365}
-_LONGEST_KEEP_DAYS = 36_500
+_LONGEST_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         http_port_set=bool(get("HEIMDALL_HTTP_PORT")),
         mqtt_port=mqtt_port,
         mqtt_port_set=bool(get("HEIMDALL_MQTT_PORT")),
-        keep_days=_keep(get("HEIMDALL_KEEP", "90d")),
+        keep_days=parse_days("HEIMDALL_KEEP", get("HEIMDALL_KEEP", "90d")),
         host=_host(get("HEIMDALL_HOST")),
         api_key=_api_key(get("SIEM_API_KEY")),
         api_url=_api_url(get("SIEM_API_URL")),
@@ -225,13 +225,14 @@ def _broker(url: str, user: str, password: str) -> BrokerAddress:
     )
 
 
-def _keep(value: str) -> int:
+def parse_days(name: str, value: str) -> int:
+    """Days that `value` tells, as in `90d`, `4w` or `1y` (365 days), 100 years at most. Raises `Invalid`."""
     found = re.fullmatch(r"([1-9]\d{0,4})([dwy])", value)
     if found is None:
-        raise Invalid(f"HEIMDALL_KEEP={value!r:.100}: use a number above 0 and d, w or y, such as 90d")
+        raise Invalid(f"{name}={value!r:.100}: use a number above 0 and d, w or y, such as 90d")
     days = int(found[1]) * _DAYS[found[2]]
-    # what lies before the calendar cannot be compared with
-    _checked("HEIMDALL_KEEP", value, days <= _LONGEST_KEEP_DAYS, "use at most 100y")
+    # what lies before the calendar cannot be compared with, and what lies behind it cannot be reached
+    _checked(name, value, days <= _LONGEST_DAYS, "use at most 100y")
     return days
 
 

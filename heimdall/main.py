@@ -72,9 +72,26 @@ def parser() -> argparse.ArgumentParser:
     agent = add("agent", run_agent, "Run this machine's agent, or read one log with --read FILE --once.")
     _add_agent_options(agent)
     add("login", run_login, "Print a link that logs in to the page, once, within 15 minutes.")
+    keys = add("keys", run_keys, "List the API keys; make or revoke one.")
+    _add_key_options(keys)
+    audit = add("audit", run_audit, "Print the audit trail: who did what, newest first.")
+    audit.add_argument("--limit", type=int, default=100, metavar="N", help="so many entries (default: %(default)s)")
+    audit.add_argument("--json", action="store_true", help="print JSON")
     setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
     setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
     return top
+
+
+def _add_key_options(keys: argparse.ArgumentParser) -> None:
+    act = keys.add_mutually_exclusive_group()
+    act.add_argument("--make", metavar="NAME", help="make a key, and print it: it is kept nowhere else")
+    act.add_argument("--revoke", metavar="KEY", help="end a key, by its id or its name, within 5 s")
+    keys.add_argument(
+        "--scope", action="append", default=[], metavar="SCOPE",
+        help="with --make, once or more: agent:HOST, agent (any host), read, operate or admin",
+    )  # fmt: skip
+    keys.add_argument("--expires", metavar="TIME", help="with --make: when it ends, such as 90d, 4w or 1y; else never")
+    keys.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_agent_options(agent: argparse.ArgumentParser) -> None:
@@ -139,6 +156,20 @@ def run_login(settings: Settings, _: argparse.Namespace) -> int:
         store.close()
     print(f"{settings.api_address}/login?token={token}")
     return DONE
+
+
+def run_keys(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.keys import run_keys as run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_audit(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.keys import run_audit as run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
 
 
 def run_setup(settings: Settings, options: argparse.Namespace) -> int:

@@ -1,16 +1,30 @@
 """The store: tables, queries and migrations, the same for SQLite and PostgreSQL."""
 
 from store.database import Unstorable
-from store.rows import Beat, DeadLetter, EventFilter, Host, HostStatus, Key, StoredEvent, WriteBatch, Written
+from store.rows import (
+    AuditEntry,
+    Beat,
+    DeadLetter,
+    EventFilter,
+    Host,
+    HostStatus,
+    Key,
+    KeyRow,
+    StoredEvent,
+    WriteBatch,
+    Written,
+)
 from store.store import Store, open_store
 
 __all__ = [
+    "AuditEntry",
     "Beat",
     "DeadLetter",
     "EventFilter",
     "Host",
     "HostStatus",
     "Key",
+    "KeyRow",
     "Store",
     "StoredEvent",
     "Unstorable",

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 import psycopg.errors
@@ -21,6 +21,10 @@ WAIT_SECONDS = 30.0  # for the right to write and for a free connection
 _DRIVERS = (sqlite3.Error, psycopg.Error)
 _UNSTORABLE = (UnicodeEncodeError, OverflowError, sqlite3.DataError, psycopg.DataError)
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+
+
+# what changes in a transaction that first looks, so that one process at a time may
+Locked = Literal["schema", "leases", "keys"]
 
 
 class Unstorable(Invalid):
@@ -110,12 +114,8 @@ class Database(ABC):
         return Unavailable(f"database {self.name} is unavailable: {str(error).strip() or type(error).__name__}")
 
     @abstractmethod
-    def lock_schema(self, connection: Connection) -> None:
-        """Wait until no other process changes the schema, and keep others waiting until the commit."""
-
-    @abstractmethod
-    def lock_leases(self, connection: Connection) -> None:
-        """Wait until no other process takes a lease, and keep others waiting until the commit."""
+    def lock(self, connection: Connection, what: Locked) -> None:
+        """Wait until no other process changes `what`, and keep others waiting until the commit."""
 
     @abstractmethod
     def prepare_days(self, days: set[date], today: date) -> None:

@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from core.clock import utc_now
-from core.errors import Unavailable
+from core.clock import rfc3339, utc_now
+from core.errors import Conflict, Unavailable
+from store.audit import record_act
 from store.database import Database
-from store.rows import Key
+from store.rows import Key, KeyRow
 from store.tables import api_keys, login_links, sessions
 from store.upserts import upsert_row
 
 _NOTE_EVERY = timedelta(minutes=1)
 _NOTE_WAIT_SECONDS = 0.05
+ID_CHARACTERS = 12  # of the hash: 48 bits, to name a key by
 
 
 def add_key(
@@ -29,6 +31,56 @@ def add_key(
     }  # fmt: skip
     with database.writing() as connection:
         connection.execute(upsert_row(connection, api_keys, values, keep=("created_at",)))
+
+
+def make_key(
+    database: Database, key_hash: str, name: str, scopes: Iterable[str], host: str | None,
+    expires_at: datetime | None, who: str,
+) -> None:  # fmt: skip
+    """Add a new API key, and say in the audit trail that `who` made it. Raises `Conflict` when `name` is taken."""
+    now = utc_now()
+    values: dict[str, Any] = {
+        "hash": key_hash, "name": name, "scopes": _join(scopes), "host": host, "expires_at": expires_at,
+        "created_at": now,
+    }  # fmt: skip
+    until = "for ever" if expires_at is None else f"until {rfc3339(expires_at)}"
+    with database.writing() as connection:
+        database.lock(connection, "keys")
+        if connection.execute(select(api_keys.c.hash).where(api_keys.c.name == name)).first():
+            raise Conflict(f"there is a key named {name!r} already: choose another name, or revoke it first")
+        connection.execute(insert(api_keys).values(values))
+        detail = f"{_join(scopes)}{f' for {host}' if host else ''}, {until}"
+        record_act(connection, who, "key.made", name, detail, now)
+
+
+def revoke_key(database: Database, id_or_name: str, who: str) -> KeyRow | None:
+    """Delete a key by its id or its name; what it was, `None` when there is none.
+
+    Raises `Conflict` when several keys have that name.
+    """
+    with database.writing() as connection:
+        database.lock(connection, "keys")
+        found = [row for row in _list(connection) if id_or_name in (row.id, row.name)]
+        if len(found) > 1:
+            ids = ", ".join(row.id for row in found)
+            raise Conflict(f"{len(found)} keys are named {id_or_name!r}: name the one by its id ({ids})")
+        for row in found:
+            connection.execute(delete(api_keys).where(api_keys.c.hash.startswith(row.id, autoescape=True)))
+            record_act(connection, who, "key.revoked", row.name, _join(row.scopes), utc_now())
+    return found[0] if found else None
+
+
+def list_keys(database: Database) -> list[KeyRow]:
+    """Every key, expired ones too, by name."""
+    with database.reading() as connection:
+        return _list(connection)
+
+
+def _list(connection: Connection) -> list[KeyRow]:
+    key = api_keys.c
+    query = select(key.hash, key.name, key.scopes, key.host, key.created_at, key.expires_at, key.last_used)
+    rows = connection.execute(query.order_by(key.name, key.hash)).all()
+    return [KeyRow(row[0][:ID_CHARACTERS], row[1], frozenset(row[2].split()), *row[3:]) for row in rows]
 
 
 class KeyFinder:

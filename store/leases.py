@@ -20,7 +20,7 @@ def take_lease(
     `dead(other)` says whether another holder is known to be gone, such as a process of this machine.
     """
     with database.writing() as connection:
-        database.lock_leases(connection)
+        database.lock(connection, "leases")
         query = select(leases.c.slot, leases.c.holder, leases.c.expires_at).where(leases.c.name == name)
         held = {row.slot: row for row in connection.execute(query)}
         slot = 1

@@ -14,14 +14,17 @@ from sqlalchemy import Column, ColumnElement, Connection, create_engine
 
 from core.errors import Invalid
 from store import upserts
-from store.database import WAIT_SECONDS, Database, EventRow
+from store.database import WAIT_SECONDS, Database, EventRow, Locked
 from store.partitions import Partitions
 
 SCHEME = "postgresql://"
 
 # keys of the advisory locks, made of "heimdall" and a number; each is held until its transaction ends
-SCHEMA_LOCK = 0x6865696D_64616C01
-LEASES_LOCK = 0x6865696D_64616C02
+_LOCKS: dict[Locked, int] = {
+    "schema": 0x6865696D_64616C01,
+    "leases": 0x6865696D_64616C02,
+    "keys": 0x6865696D_64616C04,
+}
 
 _STAGE = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS heimdall_staging (place integer GENERATED ALWAYS AS IDENTITY,"
@@ -71,13 +74,9 @@ class PostgreSQL(Database):
         if encoding != "UTF8":
             raise Invalid(f"database {name} has the encoding {encoding}: make one with ENCODING 'UTF8'")
 
-    def lock_schema(self, connection: Connection) -> None:
-        """See `Database.lock_schema`."""
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-
-    def lock_leases(self, connection: Connection) -> None:
-        """See `Database.lock_leases`."""
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (LEASES_LOCK,))
+    def lock(self, connection: Connection, what: Locked) -> None:
+        """See `Database.lock`."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCKS[what],))
 
     def prepare_days(self, days: set[date], today: date) -> None:
         """Make the partitions of `days`, of today and of the two days after it, where they are absent."""

@@ -118,3 +118,28 @@ class Key:
     name: str
     scopes: frozenset[str]
     host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key as it is listed: `id` is the beginning of its hash, which tells nothing of the key."""
+
+    id: str
+    name: str
+    scopes: frozenset[str]
+    host: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    last_used: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to what, and when."""
+
+    id: int
+    at: datetime
+    who: str
+    action: str
+    target: str
+    detail: str

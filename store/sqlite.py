@@ -18,7 +18,7 @@ from core.clock import parse_time, rfc3339
 from core.errors import Invalid, Unavailable
 from core.ids import ingested_id
 from store import tables, upserts
-from store.database import WAIT_SECONDS, Database, EventRow
+from store.database import WAIT_SECONDS, Database, EventRow, Locked
 
 SCHEME = "sqlite:///"
 
@@ -86,10 +86,7 @@ class SQLite(Database):
         if mode != "wal":
             raise Invalid(f"database {self.path} cannot use write-ahead logging here: put it on a local disk")
 
-    def lock_schema(self, connection: Connection) -> None:
-        """Nothing more to do: BEGIN IMMEDIATE is the lock."""
-
-    def lock_leases(self, connection: Connection) -> None:
+    def lock(self, connection: Connection, what: Locked) -> None:
         """Nothing more to do: BEGIN IMMEDIATE is the lock."""
 
     def prepare_days(self, days: set[date], today: date) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from core.errors import Invalid
-from store import hosts, keys, leases, postgres, queries, sqlite
+from store import audit, hosts, keys, leases, postgres, queries, sqlite
 from store.database import Database, Unusable
 from store.dead_letters import Cap
 from store.events import write_batch
 from store.migrations import upgrade_schema
-from store.rows import Beat, EventFilter, Host, HostStatus, Key, StoredEvent, WriteBatch, Written
+from store.rows import AuditEntry, Beat, EventFilter, Host, HostStatus, Key, KeyRow, StoredEvent, WriteBatch, Written
 
 
 def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> Store:
@@ -114,6 +114,24 @@ class Store:
     ) -> None:
         """Add an API key by its hash; the same again changes it to what is given."""
         keys.add_key(self.database, hash, name, scopes, host, expires_at)
+
+    def make_key(
+        self, hash: str, name: str, scopes: Iterable[str], host: str | None, expires_at: datetime | None, who: str
+    ) -> None:
+        """Add a new API key that `who` made (see `keys.make_key`). Raises `Conflict` when its name is taken."""
+        keys.make_key(self.database, hash, name, scopes, host, expires_at, who)
+
+    def revoke_key(self, id_or_name: str, who: str) -> KeyRow | None:
+        """Delete a key; `None` when there is none. Raises `Conflict` when several have that name."""
+        return keys.revoke_key(self.database, id_or_name, who)
+
+    def list_keys(self) -> list[KeyRow]:
+        """Every API key, by name; never the key itself."""
+        return keys.list_keys(self.database)
+
+    def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
+        """A page of the audit trail, newest first."""
+        return audit.read_audit(self.database, limit, before)
 
     def find_key(self, hash: str, now: datetime) -> Key | None:
         """The API key with this hash, unless it has expired by `now`."""

@@ -222,5 +222,17 @@ leases = Table(
     Column("expires_at", Moment, nullable=False),
 )
 
+# triggers keep it append-only
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
 # only in a database of the HTTP version: the ids that its rows would have, had they come through `POST /ingest`
 adopted_ids = Table("adopted_ids", MetaData(), Column("event_id", String, primary_key=True))

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from faults_site import ROOT
 
+from store.migrations import HEAD as OURS
+
 PACKAGES = ("core", "agents", "broker", "store", "ingestor", "api", "heimdall")
-HEAD = "0002"
+HEAD = f"{int(OURS) + 1:04}"
 _MIGRATION = '''
 """One more column on `logs` and on `heartbeats`; it waits in its transaction while TEST_HOLD names a folder."""
 
@@ -35,15 +37,13 @@ def upgrade() -> None:
 
 def make_newer_heimdall(folder: Path) -> dict[str, str]:
     """Make it in `folder`; the environment in which a process runs it instead of this one."""
-    from store.migrations import HEAD as before
-
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     migrations = folder / "store" / "migrations"
-    (migrations / "versions" / f"v{HEAD}_newer.py").write_text(_MIGRATION.format(head=HEAD, before=before))
+    (migrations / "versions" / f"v{HEAD}_newer.py").write_text(_MIGRATION.format(head=HEAD, before=OURS))
     module = migrations / "__init__.py"
     text = module.read_text()
-    assert f'HEAD = "{before}"' in text
-    module.write_text(text.replace(f'HEAD = "{before}"', f'HEAD = "{HEAD}"'))
+    assert f'HEAD = "{OURS}"' in text
+    module.write_text(text.replace(f'HEAD = "{OURS}"', f'HEAD = "{HEAD}"'))
     # without the current folder, which would come first
     return {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}

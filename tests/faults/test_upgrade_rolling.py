@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from faults_site import Site
 from ingestors import add_ingestor, wait_for_sessions
-from newer_heimdall import HEAD, make_newer_heimdall
+from newer_heimdall import HEAD, OURS, make_newer_heimdall
 from part import Part
 from waiting import wait_until
 
@@ -70,7 +70,7 @@ def test_an_older_ingestor_goes_on_while_a_newer_one_changes_the_schema(here: Si
     time.sleep(chance.uniform(0, 0.1))
     newer = add_ingestor(here, "newer", **newer_heimdall)
     wait_for_sessions(newer)
-    assert (before, schema(here)) == ("0001", HEAD)
+    assert (before, schema(here)) == (OURS, HEAD)
     assert here.ingestor.alive
     wait_for_more(here)
     # the older one stores by itself on the newer schema
@@ -101,7 +101,7 @@ def test_a_migration_killed_midway_leaves_the_old_schema_and_is_run_again(
         wait_for_more(here)
     # and while it waits for its lock, which another transaction holds
     with here.store.database.writing() as connection:
-        here.store.database.lock_schema(connection)
+        here.store.database.lock(connection, "schema")
         newer.start()
         wait_until(lambda: waits_for_lock(here, newer), "the migration waits for its lock")
         time.sleep(chance.uniform(0, 0.2))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 from store_samples import NOW
 
+from core.errors import Conflict, Unavailable
 from store import Key, Store
 from store.tables import api_keys
 
@@ -101,3 +104,66 @@ def test_holders_at_once_get_different_slots(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sorted(slots) == [1, 2, 3, 4, 5, 6]
+
+
+def make(store: Store, name: str, key_hash: str = "") -> None:
+    store.make_key(key_hash or f"{name}-hash-of-a-key", name, ("read",), None, None, "local:eva")
+
+
+def test_a_key_is_made_under_a_name_of_its_own(store: Store) -> None:
+    make(store, "grafana")
+    with pytest.raises(Conflict, match="'grafana'"):
+        make(store, "grafana", "another-hash")
+    [row] = store.list_keys()
+    assert (row.id, row.name, row.scopes, row.last_used) == ("grafana-hash", "grafana", frozenset({"read"}), None)
+
+
+def test_of_several_that_make_one_name_at_once_one_succeeds(store: Store) -> None:
+    made: list[str] = []
+
+    def make_one(number: int) -> None:
+        with contextlib.suppress(Conflict):
+            make(store, "grafana", f"{number}-hash")
+            made.append(f"{number}")
+
+    threads = [threading.Thread(target=make_one, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == len(store.list_keys()) == len(store.audit(10)) == 1
+
+
+@pytest.mark.parametrize("called", ["grafana", "grafana-hash"])
+def test_a_key_is_revoked_by_its_name_or_id(store: Store, called: str) -> None:
+    make(store, "grafana")
+    make(store, "other")
+    row = store.revoke_key(called, "local:eva")
+    assert row is not None
+    assert row.name == "grafana"
+    assert store.find_key("grafana-hash-of-a-key", NOW) is None
+    assert store.find_key("other-hash-of-a-key", NOW) is not None
+    assert store.revoke_key(called, "local:eva") is None
+
+
+def test_of_two_keys_with_one_name_the_one_meant_must_be_said(store: Store) -> None:
+    store.add_key("first-of-two-hashes", "api-key", ("read",))
+    store.add_key("second-of-two-hashes", "api-key", ("read",))
+    with pytest.raises(Conflict, match="first-of-two, second-of-tw"):
+        store.revoke_key("api-key", "local:eva")
+    assert store.revoke_key("second-of-tw", "local:eva") is not None
+    assert store.revoke_key("api-key", "local:eva") is not None
+
+
+def test_the_audit_trail_grows_and_the_database_refuses_any_other_change(store: Store) -> None:
+    make(store, "grafana")
+    make(store, "other")
+    before = store.audit(10)
+    for change in ("UPDATE audit SET who = 'nobody'", "DELETE FROM audit"):
+        with pytest.raises(Unavailable, match="append-only"), store.database.writing() as connection:
+            connection.exec_driver_sql(change)
+    assert store.audit(10) == before
+    assert [(entry.who, entry.action, entry.target) for entry in before] == [
+        ("local:eva", "key.made", "other"), ("local:eva", "key.made", "grafana"),
+    ]  # fmt: skip
+    assert store.audit(1, before[0].id) == before[1:]
