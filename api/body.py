@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,22 +12,28 @@ from starlette.responses import Response
 
 from api.problems import Refused
 
+BODY_SECONDS = 120.0  # for the largest body on a line of 1 Mbit/s; an agent waits 15 s for its answer
 _NUMBER_DIGITS = 18  # an integer of more digits may not fit 64 bits: it is kept as text, and refused as such
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body of `request`. Raises `Refused` with 413 when it is larger than `limit` bytes."""
+    """The body of `request`. Raises `Refused`: 413 when it is larger than `limit` bytes, 408 when it takes too long."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(part)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError as error:
+        raise Refused(
+            408, f"the body was not whole after {BODY_SECONDS:.0f} s: send less at once", {"Connection": "close"}
+        ) from error
     except ClientDisconnect as error:
         raise Refused(400, "the connection ended before the body did") from error
     return b"".join(parts)

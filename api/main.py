@@ -16,9 +16,11 @@ from api.app import create_app
 from api.auth import register_keys
 from api.bridge import Bridge
 from api.gateway import Gateway
+from api.patience import PatientProtocol
 from core.errors import HeimdallError
 from core.home import Home
 from core.listening import listen
+from core.process import allow_many_connections
 from core.settings import Settings
 from core.spool import Spool
 from store import Store, open_store
@@ -34,6 +36,7 @@ def run(settings: Settings) -> int:
     try:
         home = Home(settings.home)
         home.prepare()
+        allow_many_connections()
         with listen(settings.bind, settings.http_port, "HEIMDALL_HTTP_PORT") as listener:
             store = open_store(settings.database_url, keep_days=settings.keep_days)
             try:
@@ -52,7 +55,7 @@ def _serve(settings: Settings, store: Store, spool: Spool, listener: socket.sock
     app = create_app(settings, store, bridge, Gateway(spool, bridge.wake))
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        http=PatientProtocol, timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
     server = _Server(config)
     # uvicorn raises the signal again when it has stopped: with these an ordered stop is no death by signal

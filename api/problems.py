@@ -32,6 +32,7 @@ KINDS: dict[int, Kind] = {
     403: Kind("forbidden", "Not allowed", "The key or session is known, but may not do this."),
     404: Kind("not-found", "Not found", "There is no such address, host or event."),
     405: Kind("wrong-method", "Wrong method", "The address takes the methods that the header Allow names."),
+    408: Kind("too-slow", "Too slow", "The body did not come within two minutes: send less at once."),
     409: Kind("conflict", "Taken", "What was asked for exists already or belongs to somebody else."),
     413: Kind("too-large", "Too large", "The body is above the limit that the detail names: send several."),
     422: Kind("invalid", "Does not fit", "A value does not fit; the detail names it and says what would."),

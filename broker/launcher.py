@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +20,7 @@ from core.errors import Invalid, Unavailable
 from core.home import Home, write_secret
 from core.listening import listen
 from core.lock import hold
-from core.process import end_with_parent
+from core.process import allow_many_connections, end_with_parent
 from core.settings import BrokerAddress, Settings
 
 __all__ = ["Kind", "Plan", "choose", "prepare", "prove_closed", "run", "wait_ready"]
@@ -124,7 +123,7 @@ def run(settings: Settings, wanted: Kind = "auto", host: str = "") -> int:
     if plan.binary is None:
         return embedded.run_embedded(_toml(home), _address(settings), login)
     prove_configuration(plan, home)
-    _allow_many_connections()
+    allow_many_connections()
     sys.stdout.flush()
     sys.stderr.flush()
     return os.execv(plan.binary, ["mosquitto", "-c", str(_configuration(home))])  # noqa: S606 -- never returns
@@ -197,14 +196,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _allow_many_connections() -> None:
-    """Each client is an open file, and 1,024 is the usual limit."""
-    if sys.platform != "win32":
-        import resource  # noqa: PLC0415 -- not on Windows
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # macOS names a limit that it then refuses
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
