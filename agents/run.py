@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import platform
 import signal
@@ -17,6 +18,7 @@ from uuid import uuid4
 from agents import agent_linux
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Collector
+from agents.enrolment import enroll
 from agents.link import Link
 from agents.link_http import HttpLink
 from agents.link_mqtt import MqttLink
@@ -26,7 +28,7 @@ from core import lock
 from core.errors import Conflict, Invalid
 from core.home import Home, find_login
 from core.messages import OsType
-from core.settings import Settings
+from core.settings import Settings, parse_broker
 from core.spool import Spool
 from core.topics import check_host
 
@@ -55,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", metavar="KIND", help=f"kind of host: {', '.join(KINDS)} (default: this machine's)")
     parser.add_argument("--host", metavar="NAME", help="name to report under (default: HEIMDALL_HOST)")
     parser.add_argument("--interval", metavar="SECONDS", type=float, help="seconds between heartbeats (Linux: 30)")
+    parser.add_argument(
+        "--enroll", metavar="TOKEN",
+        help="enrol this host by a token of `heimdall enroll`, then run; - reads it from standard input "
+        "(default: HEIMDALL_ENROLL_TOKEN)",
+    )  # fmt: skip
+    parser.add_argument("--only-enroll", action="store_true", help="enrol, and end")
     parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, from its start")
     parser.add_argument("--once", action="store_true", help="with --read: end when every event of it is stored")
     parser.add_argument("--json", action="store_true", help="with --read: print what was read as JSON")
@@ -72,16 +80,40 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     home = Home(settings.home)
     home.prepare()
     host = _find_host(settings, options, home)
+    stop = _Stop()
+    with stop:
+        _enroll(settings, options, home, host, stop)
+    settings = _find_server(settings, home)
+    if options.only_enroll:
+        return stop.code
 
     def make() -> Agent:
         return _make_agent(settings, home, host, kind, interval)
 
-    stop = _Stop()
     with stop:
         if options.read:
             return _run_reading(options, kind, _Sender(home, host, make), stop)
         lock.hold(home.agent_lock, f"the agent of {settings.home}")
         return _run_agent(make(), stop)
+
+
+def _enroll(settings: Settings, options: argparse.Namespace, home: Home, host: str, stop: _Stop) -> None:
+    """Enrol when there is a token."""
+    token = sys.stdin.readline() if options.enroll == "-" else options.enroll or settings.enroll_token
+    if not token:
+        if options.only_enroll or options.enroll:
+            raise Invalid("there is no token: give --enroll TOKEN, or set HEIMDALL_ENROLL_TOKEN")
+        return
+    enroll(home, host, token, stop.event)
+
+
+def _find_server(settings: Settings, home: Home) -> Settings:
+    """The settings with the broker of the server where this home is enrolled, unless another is asked for."""
+    url = home.read_server().get("broker")
+    if settings.broker_set or not url:
+        return settings
+    address = parse_broker(url, settings.broker.user, settings.broker.password)
+    return dataclasses.replace(settings, broker=address, broker_set=True)
 
 
 def _run_agent(agent: Agent, stop: _Stop) -> int:

@@ -99,17 +99,27 @@ async def try_key(request: Request, parts: Parts, key: str) -> Key | None:
 
     Raises `Refused` (429) when its address has tried too many wrong ones, and `Unavailable`.
     """
-    address, digest = request.client.host if request.client else "", hash_secret(key)
-    seconds = parts.tries.seconds_to_wait(address, digest, time.monotonic())
-    if seconds > 0:
-        wait = math.ceil(seconds)
-        raise Refused(429, f"too many wrong keys came from {address}: wait {wait} s", {"Retry-After": str(wait)})
+    digest = hash_secret(key)
+    address = expect_patience(request, parts, digest)
     found = await parts.auth.find_key(key)
     if found is None:
         parts.tries.was_wrong(address, digest, time.monotonic())
     else:
         parts.tries.was_right(address, digest)
     return found
+
+
+def expect_patience(request: Request, parts: Parts, digest: str) -> str:
+    """The client's address. Raises `Refused` (429) when it has tried too many wrong keys or tokens.
+
+    `digest` is the hash of what it sends now.
+    """
+    address = request.client.host if request.client else ""
+    seconds = parts.tries.seconds_to_wait(address, digest, time.monotonic())
+    if seconds > 0:
+        wait = math.ceil(seconds)
+        raise Refused(429, f"too many wrong keys came from {address}: wait {wait} s", {"Retry-After": str(wait)})
+    return address
 
 
 def _no_key(what: str) -> Refused:

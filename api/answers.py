@@ -180,6 +180,14 @@ class AuditAnswer(_Answer):
     next: str | None
 
 
+class EnrolledAnswer(_Answer):
+    """The broker lets the host in with its secret."""
+
+    success: Success
+    host: Annotated[str, Field(examples=["web-01"])]
+    broker: Annotated[str, Field(description="Where to speak.", examples=["mqtt://127.0.0.1:1883"])]
+
+
 class ProblemAnswer(BaseModel):
     """A problem (RFC 9457)."""
 
@@ -257,4 +265,16 @@ KEY_BODY = describe_body(
         },
     },
     {"name": "grafana", "scopes": ["read"], "expires": "1y"},
+)
+ENROLL_BODY = describe_body(
+    {
+        "type": "object",
+        "required": ["token", "host", "secret"],
+        "properties": {
+            "token": {"type": "string", "description": "The secret in what `heimdall enroll` prints."},
+            "host": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,253}$"},
+            "secret": {"type": "string", "minLength": 32, "maxLength": 256, "description": "Of the host's own making."},
+        },
+    },
+    {"token": "…", "host": "web-01", "secret": "32 or more random characters of A-Z a-z 0-9"},
 )

@@ -37,6 +37,7 @@ class Home:
         self.logs = path / "logs"
         self.agent_spool = path / "spool" / "agent.db"
         self.gateway_spool = path / "spool" / "gateway.db"
+        self.server = path / "server"
         self.agent_lock = path / "spool" / "agent.lock"
 
     def prepare(self) -> None:
@@ -92,6 +93,30 @@ class Home:
                     f"{self.api_key} cannot be written ({error.strerror}): give yourself the right to it"
                 ) from error
         return read_secret(self.api_key)
+
+    def make_keeper_key(self) -> bytes:
+        """The keeper's private key, 32 bytes; made when it is absent. Raises `Unavailable` and `Invalid`."""
+        path = self.credential_path("keeper-key")
+        if not path.exists():
+            write_secret(path, secrets.token_hex(32) + "\n")
+        try:
+            return bytes.fromhex(read_secret(path))
+        except ValueError as error:
+            raise Invalid(
+                f"{path} is damaged: move it away, and the next start of the keeper makes a new one"
+            ) from error
+
+    def read_server(self) -> dict[str, str]:
+        """Where this home is enrolled: `broker`, and `token`, a mark of the token; empty when it is not."""
+        try:
+            lines = self.server.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return {}
+        return {name: value for name, equals, value in (line.partition("=") for line in lines) if equals}
+
+    def write_server(self, values: dict[str, str]) -> None:
+        """Keep where this home is enrolled, whole or not at all."""
+        write_secret(self.server, "".join(f"{name}={value}\n" for name, value in values.items()))
 
 
 def find_login(settings: Settings, name: str) -> Credential:

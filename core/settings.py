@@ -41,6 +41,12 @@ SETTINGS: tuple[Setting, ...] = (
         "The MQTT 5 broker: `mqtt://`, `mqtts://`, `ws://` or `wss://`. When it is set, `up` starts no broker.",
     ),
     Setting(
+        "HEIMDALL_ENROLL_TOKEN",
+        "",
+        "On an agent: the token that `heimdall enroll` has printed. It is used once.",
+        secret=True,
+    ),
+    Setting(
         "HEIMDALL_BROKER_USER",
         "from $HEIMDALL_HOME/credentials",
         "User at the broker, instead of the file of the service's name.",
@@ -123,6 +129,7 @@ class Settings:
     host: str
     api_key: str
     api_url: str
+    enroll_token: str
 
     @property
     def api_address(self) -> str:
@@ -154,7 +161,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         database_url=_database(get("HEIMDALL_DATABASE_URL", f"sqlite:///{home / 'mini_siem.db'}")),
-        broker=_broker(url, get("HEIMDALL_BROKER_USER"), get("HEIMDALL_BROKER_PASSWORD")),
+        broker=parse_broker(url, get("HEIMDALL_BROKER_USER"), get("HEIMDALL_BROKER_PASSWORD")),
         broker_set=bool(get("HEIMDALL_BROKER_URL")),
         bind=bind,
         http_port=_port("HEIMDALL_HTTP_PORT", get("HEIMDALL_HTTP_PORT", kept.get("http", "8010"))),
@@ -165,6 +172,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         host=_host(get("HEIMDALL_HOST")),
         api_key=_api_key(get("SIEM_API_KEY")),
         api_url=_api_url(get("SIEM_API_URL")),
+        enroll_token=get("HEIMDALL_ENROLL_TOKEN"),
     )
 
 
@@ -205,7 +213,8 @@ def _database(value: str) -> str:
     return "postgresql://" + value[len("postgres://") :] if value.startswith("postgres://") else value
 
 
-def _broker(url: str, user: str, password: str) -> BrokerAddress:
+def parse_broker(url: str, user: str, password: str) -> BrokerAddress:
+    """The broker at `url`, with the URL's user and password unless others are given. Raises `Invalid`."""
     parts = urlsplit(url)
     try:
         port = parts.port

@@ -72,6 +72,17 @@ def parser() -> argparse.ArgumentParser:
     agent = add("agent", run_agent, "Run this machine's agent, or read one log with --read FILE --once.")
     _add_agent_options(agent)
     add("login", run_login, "Print a link that logs in to the page, once, within 15 minutes.")
+    add("keeper", run_keeper, "Run the keeper: it alone administers the broker's identities.")
+    enroll = add("enroll", run_enroll, "Let a host in: print the command with which it enrols itself, within an hour.")
+    enroll.add_argument("host", metavar="HOST", help="its name; with --auto a pattern of names, such as web-*")
+    enroll.add_argument("--replace", action="store_true", help="also when the name is enrolled or alive already")
+    enroll.add_argument("--auto", action="store_true", help="for a fleet: one token for several hosts")
+    enroll.add_argument("--uses", type=int, metavar="N", help="with --auto: for how many hosts")
+    enroll.add_argument("--url", metavar="URL", help="address of the API for the host (default: as seen from here)")
+    enroll.add_argument("--json", action="store_true", help="print JSON")
+    revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")
+    revoke.add_argument("host", metavar="HOST", help="its name")
+    revoke.add_argument("--json", action="store_true", help="print JSON")
     keys = add("keys", run_keys, "List the API keys; make or revoke one.")
     _add_key_options(keys)
     audit = add("audit", run_audit, "Print the audit trail: who did what, newest first.")
@@ -156,6 +167,27 @@ def run_login(settings: Settings, _: argparse.Namespace) -> int:
         store.close()
     print(f"{settings.api_address}/login?token={token}")
     return DONE
+
+
+def run_keeper(settings: Settings, _: argparse.Namespace) -> int:
+    from broker.keeper import run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings)
+
+
+def run_enroll(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.enroll import run_enroll as run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_revoke(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.enroll import run_revoke as run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
 
 
 def run_keys(settings: Settings, options: argparse.Namespace) -> int:

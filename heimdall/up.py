@@ -25,7 +25,10 @@ from heimdall.supervisor import Child
 READY_SECONDS = 30.0
 AGENT_WAITS_SECONDS = 15.0
 # who ends first: the agent says goodbye while its broker is still there
-STOP_ORDER = ("agent", "api", "ingest", "broker")
+STOP_ORDER = ("agent", "api", "ingest", "keeper", "broker")
+
+
+_NOT_OURS = ("SIEM_API_URL", "HEIMDALL_ENROLL_TOKEN")
 
 
 def say(text: str) -> None:
@@ -79,10 +82,12 @@ class Up:
             names.insert(0, "broker")
             if plan.embedded:
                 self._options["ingest"] = ["--unshared"]
+            else:
+                names.append("keeper")
         if sys.platform == "linux":
             names.append("agent")
-        # our own agent speaks MQTT, whatever SIEM_API_URL says
-        self._environment = {name: value for name, value in environment.items() if name != "SIEM_API_URL"}
+        # our own agent speaks MQTT to our own broker
+        self._environment = {name: value for name, value in environment.items() if name not in _NOT_OURS}
         self._children = {name: self._child(name) for name in names}
         self._began = time.monotonic()
         self._interrupted = 0.0

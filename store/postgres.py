@@ -24,6 +24,7 @@ _LOCKS: dict[Locked, int] = {
     "schema": 0x6865696D_64616C01,
     "leases": 0x6865696D_64616C02,
     "keys": 0x6865696D_64616C04,
+    "enrolment": 0x6865696D_64616C05,
 }
 
 _STAGE = (

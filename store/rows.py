@@ -143,3 +143,15 @@ class AuditEntry:
     action: str
     target: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the keeper is told to do: `kind` is enroll or revoke. `error` says why a done one was not possible."""
+
+    id: int
+    kind: str
+    host: str
+    sealed: bytes | None
+    done: bool
+    error: str | None

@@ -6,12 +6,24 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from core.errors import Invalid
-from store import audit, hosts, keys, leases, postgres, queries, sqlite
+from store import audit, enrolment, hosts, keys, leases, postgres, queries, sqlite
 from store.database import Database, Unusable
 from store.dead_letters import Cap
 from store.events import write_batch
 from store.migrations import upgrade_schema
-from store.rows import AuditEntry, Beat, EventFilter, Host, HostStatus, Key, KeyRow, StoredEvent, WriteBatch, Written
+from store.rows import (
+    AuditEntry,
+    Beat,
+    EventFilter,
+    Host,
+    HostStatus,
+    Key,
+    KeyRow,
+    Order,
+    StoredEvent,
+    WriteBatch,
+    Written,
+)
 
 
 def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> Store:
@@ -132,6 +144,40 @@ class Store:
     def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         """A page of the audit trail, newest first."""
         return audit.read_audit(self.database, limit, before)
+
+    def add_token(
+        self, hash: str, pattern: str, uses: int, expires_at: datetime, who: str, now: datetime, *, replaces: bool
+    ) -> None:
+        """Add an enrolment token (see `enrolment.add_token`). Raises `Conflict` when the host has its name already."""
+        enrolment.add_token(self.database, hash, pattern, uses, expires_at, who, now, replaces=replaces)
+
+    def use_token(self, hash: str, host: str, secret_hash: str, sealed: bytes, now: datetime) -> int | None:
+        """Enrol a host by a token (see `enrolment.use_token`): the keeper's order, or `None`. Raises `Conflict`."""
+        return enrolment.use_token(self.database, hash, host, secret_hash, sealed, now)
+
+    def revoke_host(self, host: str, who: str, now: datetime) -> int:
+        """Take a host's right to speak: the keeper's order."""
+        return enrolment.revoke_host(self.database, host, who, now)
+
+    def read_orders(self) -> list[Order]:
+        """What the keeper has still to do."""
+        return enrolment.read_orders(self.database)
+
+    def read_order(self, number: int) -> Order:
+        """What has come of an order. Raises `Invalid` when there is none."""
+        return enrolment.read_order(self.database, number)
+
+    def finish_order(self, number: int, error: str | None, now: datetime) -> None:
+        """Write down what came of an order."""
+        enrolment.finish_order(self.database, number, error, now)
+
+    def publish_keeper_key(self, public_key: bytes) -> None:
+        """Say with which key secrets are sealed for the keeper."""
+        enrolment.publish_keeper_key(self.database, public_key)
+
+    def read_keeper_key(self) -> bytes | None:
+        """The key that secrets are sealed with, or `None`."""
+        return enrolment.read_keeper_key(self.database)
 
     def find_key(self, hash: str, now: datetime) -> Key | None:
         """The API key with this hash, unless it has expired by `now`."""

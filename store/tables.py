@@ -234,5 +234,49 @@ audit = Table(
     Column("detail", Text, nullable=False),
 )
 
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", String, primary_key=True),
+    Column("pattern", Text, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("replaces", SmallInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
+enrolled = Table(
+    "enrolled",
+    metadata,
+    Column("source_host", HostName, primary_key=True),
+    Column("folded", Text, nullable=False),
+    Column("token_hash", Text, nullable=False),
+    Column("secret_hash", Text, nullable=False),
+    Column("enrolled_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    UniqueConstraint("folded", name="enrolled_folded"),
+)
+
+keeper_orders = Table(
+    "keeper_orders",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("ordered_at", Moment, nullable=False),
+    Column("done_at", Moment),
+    Column("error", Text),
+)
+_open_orders = keeper_orders.c.done_at.is_(None)
+Index("keeper_orders_open", keeper_orders.c.id, postgresql_where=_open_orders, sqlite_where=_open_orders)
+
+keeper_keys = Table(
+    "keeper_keys",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+)
+
 # only in a database of the HTTP version: the ids that its rows would have, had they come through `POST /ingest`
 adopted_ids = Table("adopted_ids", MetaData(), Column("event_id", String, primary_key=True))

@@ -1,0 +1,95 @@
+"""`POST /enroll`: a host exchanges a token for the right to use a secret of its own making."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from nacl.public import PublicKey, SealedBox
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.access import Parts, PartsOf, expect_patience
+from api.answers import ENROLL_BODY, EnrolledAnswer
+from api.auth import hash_secret
+from api.body import answer_json, decode_json, read_body
+from api.problems import Refused
+from core.clock import utc_now
+from core.errors import Invalid, Unavailable
+from core.settings import BrokerAddress
+from core.topics import check_host
+from store import Order
+
+MAX_BODY_BYTES = 8_192
+SHORTEST_SECRET, LONGEST_SECRET = 32, 256
+WAIT_SECONDS = 15.0  # for the keeper; an agent waits 20 s
+POLL_SECONDS = 0.05
+
+router = APIRouter(tags=["enrolment"])
+
+
+@router.post("/enroll", response_model=EnrolledAnswer, openapi_extra=ENROLL_BODY, summary="Enrol a host by a token")
+async def enroll(request: Request, parts: PartsOf) -> Response:
+    """200 when the broker lets the host in, also for the same token, host and secret again; for another one 409.
+
+    Over plain HTTP from this machine alone.
+    """
+    _expect_privacy(request)
+    token, host, secret = _read(decode_json(await read_body(request, MAX_BODY_BYTES)))
+    digest = hash_secret(token)
+    address = expect_patience(request, parts, digest)
+    public_key = await run_in_threadpool(parts.store.read_keeper_key)
+    if public_key is None:
+        raise Unavailable("nobody can enrol here: no keeper has run yet (the embedded broker has none)")
+    sealed = SealedBox(PublicKey(public_key)).encrypt(secret.encode())
+    number = await run_in_threadpool(parts.store.use_token, digest, host, hash_secret(secret), sealed, utc_now())
+    if number is None:
+        parts.tries.was_wrong(address, digest, time.monotonic())
+        raise Refused(403, "the token is unknown or has expired: make a new one with `heimdall enroll`")
+    order = await _await_keeper(parts, number)
+    if order.error is not None:
+        raise Unavailable(f"the broker did not take {host}: {order.error}")
+    return answer_json({"success": True, "host": host, "broker": _name_broker(request, parts.settings.broker)})
+
+
+def _expect_privacy(request: Request) -> None:
+    client = request.client.host if request.client else ""
+    try:
+        near = ipaddress.ip_address(client.partition("%")[0]).is_loopback
+    except ValueError:
+        near = False
+    if request.scope["scheme"] != "https" and not near:
+        raise Refused(403, "a secret does not travel unencrypted: enrol over HTTPS")
+
+
+def _read(body: Any) -> tuple[str, str, str]:
+    if not isinstance(body, dict):
+        raise Invalid('the body must be {"token": …, "host": …, "secret": …}')
+    token, secret = body.get("token"), body.get("secret")
+    if not isinstance(token, str) or not token:
+        raise Invalid("token is missing: it is what `heimdall enroll` prints")
+    fits = isinstance(secret, str) and secret.isascii() and secret.isprintable() and " " not in secret
+    if not isinstance(secret, str) or not fits or not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
+        raise Invalid(f"secret: use {SHORTEST_SECRET} to {LONGEST_SECRET} printable ASCII characters without spaces")
+    return token, check_host(body.get("host"), "host"), secret
+
+
+async def _await_keeper(parts: Parts, number: int) -> Order:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        order = await run_in_threadpool(parts.store.read_order, number)
+        if order.done:
+            return order
+        if time.monotonic() > deadline:
+            raise Unavailable("the keeper has not answered yet: try again with the same token, host and secret")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _name_broker(request: Request, broker: BrokerAddress) -> str:
+    """Where the broker is for the host that asks: under the name by which it reached us, if that is this machine."""
+    here = broker.host in ("localhost", "127.0.0.1", "::1")
+    return str(BrokerAddress(broker.scheme, (request.url.hostname or broker.host) if here else broker.host,
+                             broker.port, broker.path))  # fmt: skip

@@ -1,0 +1,94 @@
+"""`heimdall enroll` and `heimdall revoke`: who may speak at the broker, said on the home's own machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from contextlib import closing
+from datetime import timedelta
+
+from api.auth import hash_secret, local_name, make_secret
+from broker import launcher
+from core.clock import rfc3339, utc_now
+from core.errors import Invalid, Unavailable
+from core.settings import Settings
+from core.token import Token, write_token
+from core.topics import check_host
+from store import Store, open_store
+
+TOKEN_HOURS = 1
+MOST_USES = 100_000
+WAIT_SECONDS = 20.0
+POLL_SECONDS = 0.05
+
+
+def run_enroll(settings: Settings, options: argparse.Namespace) -> int:
+    """Make a token, and print the command for the host. Raises `Invalid`, `Conflict` and `Unavailable`."""
+    pattern, uses = options.host, options.uses if options.auto else 1
+    if options.auto:
+        check_host(pattern.replace("*", "x").replace("?", "x"), "the pattern of names")
+        if not 1 <= (uses or 0) <= MOST_USES:
+            raise Invalid(f"--auto needs --uses N, 1 to {MOST_USES:,}: how many hosts the token is for")
+    else:
+        check_host(pattern, "host")
+        if options.uses is not None:
+            raise Invalid("--uses belongs to --auto: a token for one host is used once")
+    _expect_keeper(settings)
+    secret, now = make_secret(), utc_now()
+    expires_at = now + timedelta(hours=TOKEN_HOURS)
+    with closing(open_store(settings.database_url, keep_days=settings.keep_days)) as store:
+        store.add_token(hash_secret(secret), pattern, uses, expires_at, local_name(), now, replaces=options.replace)
+    token = write_token(Token(options.url.rstrip("/") if options.url else settings.api_address, secret))
+    _print_token(options, pattern, token, rfc3339(expires_at))
+    return 0
+
+
+def _print_token(options: argparse.Namespace, pattern: str, token: str, until: str) -> None:
+    if options.auto:
+        # many may use it: it goes into a file of the fleet's own, not into a command that a shell remembers
+        command = "heimdall agent --enroll - < TOKEN-FILE"
+    else:
+        command = f"HEIMDALL_ENROLL_TOKEN={token} heimdall agent --host {pattern}"
+    if options.json:
+        name = "pattern" if options.auto else "host"
+        print(json.dumps({name: pattern, "token": token, "command": command, "expires_at": until}))
+        return
+    if options.auto:
+        print(token)
+    print(f"# on {pattern}, before {until[:16]}Z:", file=sys.stderr)
+    print(command, file=sys.stderr if options.auto else sys.stdout)
+
+
+def run_revoke(settings: Settings, options: argparse.Namespace) -> int:
+    """Cut a host off, and wait until that is done. Raises `Invalid` and `Unavailable`."""
+    host = check_host(options.host, "host")
+    _expect_keeper(settings)
+    with closing(open_store(settings.database_url, keep_days=settings.keep_days)) as store:
+        error = _await_keeper(store, store.revoke_host(host, local_name(), utc_now()))
+    if error is not None:
+        raise Unavailable(f"{host} was not revoked: {error}")
+    if options.json:
+        print(json.dumps({"host": host, "revoked": True}))
+    else:
+        print(f"{host} is revoked: it is cut off, and may not come back", file=sys.stderr)
+    return 0
+
+
+def _await_keeper(store: Store, number: int) -> str | None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (order := store.read_order(number)).done:
+        if time.monotonic() > deadline:
+            raise Unavailable("the keeper has not done it yet, and will when it runs: is `heimdall up` running?")
+        time.sleep(POLL_SECONDS)
+    return order.error
+
+
+def _expect_keeper(settings: Settings) -> None:
+    """Raise `Invalid` where the broker can have no identities of its own."""
+    if not settings.broker_set and launcher.choose(settings).embedded:
+        raise Invalid(
+            "the embedded broker knows no rights, so hosts cannot be enrolled: install Mosquitto (Debian, Ubuntu: "
+            "apt install mosquitto) and start `heimdall up` again"
+        )

@@ -1,0 +1,168 @@
+"""Enrolment: tokens that let hosts in, who is enrolled, and the orders that the keeper carries out at the broker.
+
+Whoever enrols or revokes writes an order; the keeper, which alone may change the broker's identities,
+does it and writes down what came of it. A host's secret lies here sealed for the keeper, until it is done.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from core.errors import Conflict, Invalid
+from core.topics import check_host
+from store.audit import record_act
+from store.database import Database
+from store.rows import Order
+from store.tables import enrolled, heartbeats, keeper_keys, keeper_orders, tokens
+from store.upserts import upsert_row
+
+ALIVE = timedelta(minutes=15)  # heard so recently, a name belongs to somebody
+KEEP_TOKENS = timedelta(days=1)
+ORDERS_AT_ONCE = 100
+
+
+def add_token(
+    database: Database, token_hash: str, pattern: str, uses: int, expires_at: datetime, who: str, now: datetime,
+    *, replaces: bool,
+) -> None:  # fmt: skip
+    """Add a token for hosts whose names fit `pattern`: a name, or one with `*` and `?`.
+
+    Raises `Conflict` when the one host that it is for is enrolled or alive already, unless it `replaces`.
+    """
+    values = {
+        "hash": token_hash, "pattern": pattern, "uses_left": uses, "replaces": int(replaces), "made_by": who,
+        "expires_at": expires_at,
+    }  # fmt: skip
+    with database.writing() as connection:
+        connection.execute(delete(tokens).where(tokens.c.expires_at <= now - KEEP_TOKENS))
+        if not replaces and not _is_pattern(pattern):
+            _expect_unknown(connection, check_host(pattern, "host"), now)
+        connection.execute(insert(tokens).values(values))
+        uses_said = "once" if uses == 1 else f"{uses} times"
+        record_act(connection, who, "token.made", pattern, f"{uses_said}{', replaces' if replaces else ''}", now)
+
+
+def _is_pattern(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+def _expect_unknown(connection: Connection, host: str, now: datetime) -> None:
+    kept = _find_enrolled(connection, host)
+    if kept is not None and kept.revoked_at is None:
+        raise Conflict(f"{host} is enrolled already: add --replace to give the name to another machine")
+    last_seen = connection.execute(select(heartbeats.c.last_seen).where(heartbeats.c.source_host == host)).scalar()
+    if last_seen is not None and last_seen > now - ALIVE:
+        raise Conflict(f"{host} is alive, not enrolled: add --replace when it is the machine that you mean")
+
+
+def _find_enrolled(connection: Connection, host: str) -> Any:
+    found = connection.execute(select(enrolled).where(enrolled.c.folded == host.lower())).first()
+    if found is not None and found.source_host != host:
+        raise Conflict(f"{host} differs from the enrolled {found.source_host} only in case: choose another name")
+    return found
+
+
+def use_token(
+    database: Database, token_hash: str, host: str, secret_hash: str, sealed: bytes, now: datetime
+) -> int | None:
+    """Enrol `host` by a token: the order that says so to the keeper, `None` when the token is unknown or expired.
+
+    1. The same token, host and secret again is the same enrolment: an answer was lost.
+    2. A token that is used up, or is for other names, or a name that is another machine's: `Conflict`.
+    3. The use is counted and the order written in one transaction.
+    """
+    with database.writing() as connection:
+        database.lock(connection, "enrolment")
+        token = connection.execute(select(tokens).where(tokens.c.hash == token_hash)).first()
+        if token is None or token.expires_at <= now:
+            return None
+        kept = _find_enrolled(connection, host)
+        again = (token_hash, secret_hash)
+        if kept is not None and (kept.token_hash, kept.secret_hash, kept.revoked_at) == (*again, None):
+            return _order_again(connection, host, sealed, now)
+        if token.uses_left < 1:
+            raise Conflict("the token has been used: make a new one with `heimdall enroll`")
+        if not fnmatchcase(host, token.pattern):
+            raise Conflict(f"the token is for {token.pattern}, not for {host}")
+        if kept is not None and kept.revoked_at is None and not token.replaces:
+            raise Conflict(f"{host} is enrolled already: make a token with `heimdall enroll --replace {host}`")
+        connection.execute(update(tokens).where(tokens.c.hash == token_hash).values(uses_left=tokens.c.uses_left - 1))
+        values = {
+            "source_host": host, "folded": host.lower(), "token_hash": token_hash, "secret_hash": secret_hash,
+            "enrolled_at": now, "revoked_at": None,
+        }  # fmt: skip
+        connection.execute(upsert_row(connection, enrolled, values))
+        record_act(connection, f"token of {token.made_by}", "host.enrolled", host, "", now)
+        return _order(connection, "enroll", host, sealed, now)
+
+
+def _order_again(connection: Connection, host: str, sealed: bytes, now: datetime) -> int:
+    order = keeper_orders.c
+    query = select(order.id, order.error).where(order.host == host, order.kind == "enroll").order_by(order.id.desc())
+    newest = connection.execute(query.limit(1)).first()
+    if newest is None or newest.error is not None:
+        return _order(connection, "enroll", host, sealed, now)
+    return int(newest.id)
+
+
+def revoke_host(database: Database, host: str, who: str, now: datetime) -> int:
+    """Take the right to speak from `host`; the order that says so to the keeper. Enrolled or not: it may be either."""
+    check_host(host, "host")
+    with database.writing() as connection:
+        database.lock(connection, "enrolment")
+        connection.execute(update(enrolled).where(enrolled.c.source_host == host).values(revoked_at=now))
+        record_act(connection, who, "host.revoked", host, "", now)
+        return _order(connection, "revoke", host, None, now)
+
+
+def _order(connection: Connection, kind: str, host: str, sealed: bytes | None, now: datetime) -> int:
+    values = {"kind": kind, "host": host, "sealed": sealed, "ordered_at": now}
+    return int(connection.execute(insert(keeper_orders).values(values).returning(keeper_orders.c.id)).scalar_one())
+
+
+def read_orders(database: Database) -> list[Order]:
+    """What the keeper has still to do, oldest first."""
+    order = keeper_orders.c
+    query = select(order.id, order.kind, order.host, order.sealed, order.done_at, order.error)
+    with database.reading() as connection:
+        rows = connection.execute(query.where(order.done_at.is_(None)).order_by(order.id).limit(ORDERS_AT_ONCE)).all()
+    return [_make_order(row) for row in rows]
+
+
+def read_order(database: Database, number: int) -> Order:
+    """What has come of an order. Raises `Invalid` when there is none of this number."""
+    order = keeper_orders.c
+    query = select(order.id, order.kind, order.host, order.sealed, order.done_at, order.error)
+    with database.reading() as connection:
+        row = connection.execute(query.where(order.id == number)).first()
+    if row is None:
+        raise Invalid(f"there is no order {number}")
+    return _make_order(row)
+
+
+def _make_order(row: Any) -> Order:
+    return Order(row.id, row.kind, row.host, row.sealed, row.done_at is not None, row.error)
+
+
+def finish_order(database: Database, number: int, error: str | None, now: datetime) -> None:
+    """Write down that an order is done, or why it cannot be. The secret goes with that."""
+    values = {"done_at": now, "error": error, "sealed": None}
+    with database.writing() as connection:
+        connection.execute(update(keeper_orders).where(keeper_orders.c.id == number).values(values))
+
+
+def publish_keeper_key(database: Database, public_key: bytes) -> None:
+    """Say with which key secrets are sealed for the keeper."""
+    with database.writing() as connection:
+        connection.execute(upsert_row(connection, keeper_keys, {"name": "keeper", "public_key": public_key}))
+
+
+def read_keeper_key(database: Database) -> bytes | None:
+    """The key that secrets are sealed with; `None` when no keeper has ever run."""
+    with database.reading() as connection:
+        found = connection.execute(select(keeper_keys.c.public_key)).scalar()
+    return None if found is None else bytes(found)
