@@ -78,14 +78,15 @@ def _read(body: Any) -> tuple[str, str, str]:
 
 
 async def _await_keeper(parts: Parts, number: int) -> Order:
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline, pause = time.monotonic() + WAIT_SECONDS, POLL_SECONDS
     while True:
         order = await run_in_threadpool(parts.store.read_order, number)
         if order.done:
             return order
         if time.monotonic() > deadline:
             raise Unavailable("the keeper has not answered yet: try again with the same token, host and secret")
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 1.0)  # a fleet that enrols at once waits longer, and asks less often
 
 
 def _name_broker(request: Request, broker: BrokerAddress) -> str:
