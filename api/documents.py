@@ -87,7 +87,8 @@ def _render_call(method: str, path: str, operation: dict[str, Any], openapi: dic
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     if "example" in body:
         parts.append(f"<h3>Body</h3>{_render_json(body['example'])}")
-    answer = operation["responses"]["200"].get("content", {}).get("application/json", {}).get("schema")
+    done = next(answer for code, answer in operation["responses"].items() if code.startswith("2"))
+    answer = done.get("content", {}).get("application/json", {}).get("schema")
     if answer is not None:
         parts.append(f"<h3>Answer</h3>{_render_json(_make_example(answer, openapi))}")
     return "".join(parts) + "</section>"
