@@ -79,8 +79,10 @@ def test_agents_over_mqtt_and_http_under_one_name_delete_nothing_of_each_other(
             time.sleep(chance.uniform(0, 0.2))
             heard.say_again(host)
             chance.choice([here.agents[host], here.agents[other], here.api, here.ingestor]).restart()
-        spools = {correlation[:16] for correlation in heard.heard[host]}
-        assert len(spools) == 2, "both spools have their receipts on one topic"
+        wait_until(
+            lambda: len({correlation[:16] for correlation in heard.heard[host]}) == 2,
+            "both spools have their receipts on one topic",
+        )
         here.enough()
         here.expect_all_stored_once()
     # the gateway's spool is emptied by its own receipts alone
