@@ -14,7 +14,6 @@ import ipaddress
 import json
 import logging
 import os
-import secrets
 import socket
 import threading
 import urllib.error
@@ -23,9 +22,10 @@ from http.client import HTTPException
 from typing import Any, Dict, Tuple
 from urllib.parse import urlsplit
 
+from agents.answer import NoRedirect, decode_answer
 from agents.link import Backoff
 from core.errors import Conflict, Invalid, Unavailable
-from core.home import Credential, Home, write_secret
+from core.home import Credential, Home
 from core.text import printable
 from core.token import Token, read_token
 
@@ -47,7 +47,7 @@ def enroll(home: Home, host: str, text: str, stopping: threading.Event) -> None:
     if home.read_server().get("token") == mark and home.credential_path("agent").exists():
         return
     _check_address(token.url)
-    made = _make_secret(home, host)
+    made = home.make_credential("agent.new", host)
     answer = _send(token, made, stopping)
     broker = answer.get("broker")
     if not isinstance(broker, str) or not broker.startswith(("mqtt://", "mqtts://", "ws://", "wss://")):
@@ -77,17 +77,6 @@ def _is_loopback(host: str) -> bool:
     return bool(found) and all(ipaddress.ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
 
 
-def _make_secret(home: Home, host: str) -> Credential:
-    path = home.credential_path("agent.new")
-    if path.exists():
-        kept = home.credential("agent.new")
-        if kept.user == host:
-            return kept
-    made = Credential(host, secrets.token_urlsafe(32))
-    write_secret(path, f"{made.user}:{made.password}\n")
-    return made
-
-
 def _send(token: Token, made: Credential, stopping: threading.Event) -> Dict[str, Any]:
     body = json.dumps({"token": token.secret, "host": made.user, "secret": made.password}).encode()
     backoff = Backoff()
@@ -110,25 +99,12 @@ def _post(url: str, body: bytes) -> Tuple[int, Dict[str, Any]]:
     headers = {"content-type": "application/json", "user-agent": "heimdall-agent"}
     request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 -- checked by `read_token`
     # no proxy and no redirect: the secret goes to the address in the token and nowhere else
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return answer.status, _decode(answer.read(LONGEST_ANSWER_BYTES))
+            return answer.status, decode_answer(answer.read(LONGEST_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, _decode(error.read(LONGEST_ANSWER_BYTES))
+            return error.code, decode_answer(error.read(LONGEST_ANSWER_BYTES))
     except (OSError, ValueError, HTTPException) as error:
         return 0, {"detail": str(error)}
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _decode(body: bytes) -> Dict[str, Any]:
-    try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return decoded if isinstance(decoded, dict) else {}

@@ -15,6 +15,7 @@ from collections import deque
 from http.client import HTTPException
 from typing import Any, Deque, Dict, List, NamedTuple, Optional
 
+from agents.answer import NoRedirect, decode_answer
 from agents.link import Backoff
 from core.errors import Unavailable
 from core.messages import Heartbeat, encode
@@ -59,7 +60,7 @@ class HttpLink:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
         # a redirect would carry the key to another server
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._opener = urllib.request.build_opener(NoRedirect)
 
     def start(self) -> None:
         self.connections = 1  # HTTP knows no session: the first beat may go at once
@@ -172,26 +173,13 @@ class HttpLink:
         request = urllib.request.Request(self.url + path, body, self._headers, method="POST")  # noqa: S310
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                return _Answer(answer.status, _decode(answer.read(LONGEST_ANSWER_BYTES)), 0.0)
+                return _Answer(answer.status, decode_answer(answer.read(LONGEST_ANSWER_BYTES)), 0.0)
         except urllib.error.HTTPError as error:
             with error:
-                return _Answer(error.code, _decode(error.read(LONGEST_ANSWER_BYTES)), _retry_after(error.headers))
+                return _Answer(error.code, decode_answer(error.read(LONGEST_ANSWER_BYTES)), _retry_after(error.headers))
         except (OSError, ValueError, HTTPException) as error:
             log.debug("%s%s: %s", self.url, path, printable(error))
             return None
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _decode(body: bytes) -> Dict[str, Any]:
-    try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return decoded if isinstance(decoded, dict) else {}
 
 
 def _retry_after(headers: Any) -> float:

@@ -26,8 +26,7 @@ READY_SECONDS = 30.0
 AGENT_WAITS_SECONDS = 15.0
 # who ends first: the agent says goodbye while its broker is still there
 STOP_ORDER = ("agent", "api", "ingest", "keeper", "broker")
-
-
+# what is meant for an agent that reports elsewhere
 _NOT_OURS = ("SIEM_API_URL", "HEIMDALL_ENROLL_TOKEN")
 
 

@@ -24,6 +24,11 @@ ALIVE = timedelta(minutes=15)  # heard so recently, a name belongs to somebody
 KEEP_TOKENS = timedelta(days=1)
 ORDERS_AT_ONCE = 100
 
+_ORDER = keeper_orders.c
+_ORDERS = select(_ORDER.id, _ORDER.kind, _ORDER.host, _ORDER.sealed, _ORDER.done_at, _ORDER.error)
+# asked twice a second for ever: made once
+_OPEN_ORDERS = _ORDERS.where(_ORDER.done_at.is_(None)).order_by(_ORDER.id).limit(ORDERS_AT_ONCE)
+
 
 def add_token(
     database: Database, token_hash: str, pattern: str, uses: int, expires_at: datetime, who: str, now: datetime,
@@ -126,19 +131,15 @@ def _order(connection: Connection, kind: str, host: str, sealed: bytes | None, n
 
 def read_orders(database: Database) -> list[Order]:
     """What the keeper has still to do, oldest first."""
-    order = keeper_orders.c
-    query = select(order.id, order.kind, order.host, order.sealed, order.done_at, order.error)
     with database.reading() as connection:
-        rows = connection.execute(query.where(order.done_at.is_(None)).order_by(order.id).limit(ORDERS_AT_ONCE)).all()
+        rows = connection.execute(_OPEN_ORDERS).all()
     return [_make_order(row) for row in rows]
 
 
 def read_order(database: Database, number: int) -> Order:
     """What has come of an order. Raises `Invalid` when there is none of this number."""
-    order = keeper_orders.c
-    query = select(order.id, order.kind, order.host, order.sealed, order.done_at, order.error)
     with database.reading() as connection:
-        row = connection.execute(query.where(order.id == number)).first()
+        row = connection.execute(_ORDERS.where(_ORDER.id == number)).first()
     if row is None:
         raise Invalid(f"there is no order {number}")
     return _make_order(row)
