@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.request
 from typing import Any, Dict
 
@@ -12,6 +13,11 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any) -> None:
         return None
+
+
+def open_with(context: ssl.SSLContext, *handlers: Any) -> urllib.request.OpenerDirector:
+    """What asks a server: over TLS it must prove itself by `context`."""
+    return urllib.request.build_opener(NoRedirect, urllib.request.HTTPSHandler(context=context), *handlers)
 
 
 def decode_answer(body: bytes) -> Dict[str, Any]:

@@ -1,8 +1,10 @@
 """Enrolment: a token is exchanged for the right to use a secret that this host has made itself.
 
-1. The secret is made and kept in `credentials/agent.new`, before anybody is told of it.
-2. `POST /enroll` tells the server. A lost answer does no harm: the same again is the same enrolment.
-3. `server` keeps where the broker is and by which token, then the secret becomes `credentials/agent`.
+1. With an authority's fingerprint in the token, `GET /ca.pem` is asked for it, and nobody else is trusted then.
+2. The secret is made and kept in `credentials/agent.new`, before anybody is told of it.
+3. `POST /enroll` tells the server. A lost answer does no harm: the same again is the same enrolment.
+4. `ca.pem` keeps whom to trust, `server` where the broker is and by which token, then the secret becomes
+   `credentials/agent`.
 
 Killed at any point and started again with the same token, it goes on where it was.
 """
@@ -15,18 +17,20 @@ import json
 import logging
 import os
 import socket
+import ssl
 import threading
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 from urllib.parse import urlsplit
 
-from agents.answer import NoRedirect, decode_answer
+from agents.answer import decode_answer, open_with
 from agents.link import Backoff
 from core.errors import Conflict, Invalid, Unavailable
-from core.home import Credential, Home
+from core.home import Credential, Home, write_secret
 from core.text import printable
+from core.tls import fingerprint, split_certificates, trust, trust_nobody_in_particular, trust_text
 from core.token import Token, read_token
 
 log = logging.getLogger("heimdall.agent")
@@ -48,11 +52,16 @@ def enroll(home: Home, host: str, text: str, stopping: threading.Event) -> None:
         return
     _check_address(token.url)
     made = home.make_credential("agent.new", host)
-    answer = _send(token, made, stopping)
+    server = _Server(token)
+    answer = _send(server, made, stopping)
     broker = answer.get("broker")
     if not isinstance(broker, str) or not broker.startswith(("mqtt://", "mqtts://", "ws://", "wss://")):
         raise Unavailable(f"{token.url} does not say where its broker is")
-    home.write_server({"broker": broker, "token": mark})
+    if server.authority:
+        write_secret(home.trusted, server.authority + "\n")
+    else:
+        home.trusted.unlink(missing_ok=True)  # of a server before
+    home.write_server({"broker": broker, "token": mark, "api": token.url})
     os.replace(home.credential_path("agent.new"), home.credential_path("agent"))
     log.info("enrolled as %s at %s", host, token.url)
 
@@ -77,34 +86,72 @@ def _is_loopback(host: str) -> bool:
     return bool(found) and all(ipaddress.ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
 
 
-def _send(token: Token, made: Credential, stopping: threading.Event) -> Dict[str, Any]:
-    body = json.dumps({"token": token.secret, "host": made.user, "secret": made.password}).encode()
+def _send(server: _Server, made: Credential, stopping: threading.Event) -> Dict[str, Any]:
     backoff = Backoff()
     for attempt in range(TRIES):
-        status, answer = _post(f"{token.url}/enroll", body)
+        status, answer = server.enrol(made)
         detail = printable(answer.get("detail") or "no reason given")
         if status == 200:
             return answer
         if status in (403, 409, 422):
-            raise (Conflict if status == 409 else Invalid)(f"{token.url} does not enrol {made.user}: {detail}")
+            raise (Conflict if status == 409 else Invalid)(f"{server.url} does not enrol {made.user}: {detail}")
         if attempt + 1 < TRIES:
             delay = backoff.next_seconds()
-            log.warning("%s: %s; trying again in %.1f s", token.url, detail, delay)
+            log.warning("%s: %s; trying again in %.1f s", server.url, detail, delay)
             if stopping.wait(delay):
                 break
-    raise Unavailable(f"{token.url} did not enrol {made.user}: {detail}; the same token may be tried again")
+    raise Unavailable(f"{server.url} did not enrol {made.user}: {detail}; the same token may be tried again")
 
 
-def _post(url: str, body: bytes) -> Tuple[int, Dict[str, Any]]:
-    headers = {"content-type": "application/json", "user-agent": "heimdall-agent"}
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 -- checked by `read_token`
+class _Server:
+    """The server that a token leads to. `authority` is the certificate (PEM) that it proved itself by, if any."""
+
+    def __init__(self, token: Token) -> None:
+        self.url, self.authority = token.url, ""
+        self._token = token
+        self._opener: Optional[urllib.request.OpenerDirector] = None
+
+    def enrol(self, made: Credential) -> Tuple[int, Dict[str, Any]]:
+        """Status (0: no answer) and what the server says. Raises `Invalid` when it is not whom the token means."""
+        body = json.dumps({"token": self._token.secret, "host": made.user, "secret": made.password}).encode()
+        headers = {"content-type": "application/json", "user-agent": "heimdall-agent"}
+        try:
+            if self._opener is None:
+                self._opener = _open(self._find_trust())
+            request = urllib.request.Request(f"{self.url}/enroll", body, headers, method="POST")  # noqa: S310
+            status, answer = _ask(self._opener, request)
+            return status, decode_answer(answer)
+        except (OSError, ValueError, HTTPException) as error:
+            if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+                raise Invalid(f"{self.url} cannot prove that it is the server: {printable(error)}") from error
+            return 0, {"detail": str(error)}
+
+    def _find_trust(self) -> ssl.SSLContext:
+        if not self._token.authority:
+            return trust(None)
+        request = urllib.request.Request(f"{self.url}/ca.pem")  # noqa: S310
+        status, answer = _ask(_open(trust_nobody_in_particular()), request)
+        if status >= 500:
+            raise OSError(f"/ca.pem is answered {status}")
+        for certificate in split_certificates(answer.decode("ascii", "replace")):
+            if fingerprint(certificate) == self._token.authority:
+                self.authority = certificate
+                return trust_text(certificate)
+        raise Invalid(
+            f"{self.url} is not the server that the token means, or has a new authority since (its answer: {status}): "
+            "make a new token there"
+        )
+
+
+def _open(context: ssl.SSLContext) -> urllib.request.OpenerDirector:
     # no proxy and no redirect: the secret goes to the address in the token and nowhere else
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
+    return open_with(context, urllib.request.ProxyHandler({}))
+
+
+def _ask(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> Tuple[int, bytes]:
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return answer.status, decode_answer(answer.read(LONGEST_ANSWER_BYTES))
+            return answer.status, answer.read(LONGEST_ANSWER_BYTES)
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, decode_answer(error.read(LONGEST_ANSWER_BYTES))
-    except (OSError, ValueError, HTTPException) as error:
-        return 0, {"detail": str(error)}
+            return error.code, error.read(LONGEST_ANSWER_BYTES)

@@ -13,14 +13,16 @@ import urllib.error
 import urllib.request
 from collections import deque
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any, Deque, Dict, List, NamedTuple, Optional
 
-from agents.answer import NoRedirect, decode_answer
+from agents.answer import decode_answer, open_with
 from agents.link import Backoff
-from core.errors import Unavailable
+from core.errors import Invalid, Unavailable
 from core.messages import Heartbeat, encode
 from core.spool import Batch, Spool, SpoolDamaged
 from core.text import printable
+from core.tls import trust
 
 log = logging.getLogger("heimdall.agent")
 
@@ -41,7 +43,9 @@ class _Answer(NamedTuple):
 class HttpLink:
     """The agent's way to the API at `url`, with `api_key`."""
 
-    def __init__(self, host: str, os_type: str, url: str, api_key: str, spool: Spool) -> None:
+    def __init__(
+        self, host: str, os_type: str, url: str, api_key: str, spool: Spool, authorities: Optional[Path] = None
+    ) -> None:
         self.host, self.url = host, url.rstrip("/")
         self.connections = 0
         self.beats_lost = 0
@@ -60,7 +64,9 @@ class HttpLink:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
         # a redirect would carry the key to another server
-        self._opener = urllib.request.build_opener(NoRedirect)
+        self._trouble = self._beats_trouble = ""
+        self._authorities = authorities
+        self._opener: Optional[urllib.request.OpenerDirector] = None
 
     def start(self) -> None:
         self.connections = 1  # HTTP knows no session: the first beat may go at once
@@ -102,8 +108,19 @@ class HttpLink:
             self.beats_lost += 1
         while self._beats and not self._stopping.is_set():
             answer = self._post("/heartbeat", encode(self._beats.popleft()))
-            if answer is None or answer.status != 200:
-                self.beats_lost += 1
+            if answer is None:
+                self._lose_beat(self._trouble)
+            elif answer.status != 200:
+                self._lose_beat(f"it answers {_say(answer)}")
+            elif self._beats_trouble:
+                self._beats_trouble = ""
+                log.info("%s takes heartbeats again", self.url)
+
+    def _lose_beat(self, why: str) -> None:
+        self.beats_lost += 1
+        if why != self._beats_trouble:
+            self._beats_trouble = why
+            log.warning("%s takes no heartbeat: %s", self.url, why)
 
     def _forward(self, backoff: Backoff) -> float:
         """Send one batch; returns how many seconds to wait before the next, below 0 for not at all."""
@@ -160,7 +177,7 @@ class HttpLink:
     def _report(self, answer: Optional[_Answer], backoff: Backoff) -> float:
         if answer is None:
             delay = backoff.next_seconds()
-            log.warning("no connection to %s; trying again in %.1f s", self.url, delay)
+            log.warning("no connection to %s: %s; trying again in %.1f s", self.url, self._trouble, delay)
             return delay
         least = RETRY_REFUSED_SECONDS if answer.status in (401, 403) else answer.retry_after_seconds
         delay = backoff.next_seconds(least)
@@ -172,13 +189,16 @@ class HttpLink:
         """The answer to `body`, or `None` when there was no connection."""
         request = urllib.request.Request(self.url + path, body, self._headers, method="POST")  # noqa: S310
         try:
+            if self._opener is None:
+                self._opener = open_with(trust(self._authorities))
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 return _Answer(answer.status, decode_answer(answer.read(LONGEST_ANSWER_BYTES)), 0.0)
         except urllib.error.HTTPError as error:
             with error:
                 return _Answer(error.code, decode_answer(error.read(LONGEST_ANSWER_BYTES)), _retry_after(error.headers))
-        except (OSError, ValueError, HTTPException) as error:
-            log.debug("%s%s: %s", self.url, path, printable(error))
+        except (OSError, ValueError, HTTPException, Invalid) as error:
+            self._opener = None  # whom to trust may be written anew meanwhile
+            self._trouble = printable(error)
             return None
 
 

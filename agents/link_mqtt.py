@@ -15,7 +15,7 @@ from typing import Deque, Optional
 from agents.bell import Bell
 from agents.link import Backoff
 from agents.session_mqtt import NOT_DELIVERED, PATIENCE_SECONDS, REFUSED, Lost, Session
-from core.errors import Unavailable
+from core.errors import HeimdallError, Unavailable
 from core.forwarder import Forwarder
 from core.home import Credential
 from core.messages import Heartbeat, Info
@@ -76,7 +76,7 @@ class MqttLink:
             delay = 0.0
             try:
                 self._serve(backoff)
-            except (Lost, OSError, ValueError) as error:
+            except (Lost, HeimdallError, OSError, ValueError) as error:
                 if self._stopping.is_set():
                     return
                 delay = backoff.next_seconds(getattr(error, "at_least", 0.0))

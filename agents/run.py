@@ -112,7 +112,7 @@ def _find_server(settings: Settings, home: Home) -> Settings:
     url = home.read_server().get("broker")
     if settings.broker_set or not url:
         return settings
-    address = parse_broker(url, settings.broker.user, settings.broker.password)
+    address = parse_broker(url, settings.broker.user, settings.broker.password, home.path)
     return dataclasses.replace(settings, broker=address, broker_set=True)
 
 
@@ -200,7 +200,7 @@ def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval:
     boot = str(uuid4())
     link: Link
     if settings.api_url and settings.api_key and not settings.broker_set:
-        link = HttpLink(host, kind.os_type, settings.api_url, settings.api_key, spool)
+        link = HttpLink(host, kind.os_type, settings.api_url, settings.api_key, spool, home.trusted)
     else:
         info = describe_machine(kind.os_type, interval, boot)
         link = MqttLink(host, settings.broker, find_login(settings, "agent"), info, spool)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import ssl
 import threading
 import time
 from collections import deque
@@ -23,6 +22,7 @@ from core.home import Credential
 from core.messages import CONTENT_TYPE, Heartbeat, Info, Reason, State, Status, encode
 from core.settings import BrokerAddress
 from core.spool import Batch
+from core.tls import trust
 from core.topics import EVENTS, HEARTBEAT, INFO, RECEIPT, STATUS, host_topic
 
 log = logging.getLogger("heimdall.agent")
@@ -107,7 +107,7 @@ class Session:
         if self._broker.websockets:
             client.ws_set_options(path=self._broker.path or "/mqtt")
         if self._broker.tls:
-            client.tls_set_context(ssl.create_default_context())
+            client.tls_set_context(trust(self._broker.authorities))
         if credential.user:
             client.username_pw_set(credential.user, credential.password)
         client.will_set(host_topic(self.host, STATUS), self._status("offline", "lost"), qos=1, retain=True)

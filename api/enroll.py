@@ -10,16 +10,17 @@ from typing import Any
 from fastapi import APIRouter, Request
 from nacl.public import PublicKey, SealedBox
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from api.access import Parts, PartsOf, expect_patience
-from api.answers import ENROLL_BODY, EnrolledAnswer
+from api.answers import ENROLL_BODY, PROBLEM, EnrolledAnswer
 from api.auth import hash_secret
 from api.body import answer_json, decode_json, read_body
 from api.problems import Refused
 from core.clock import utc_now
 from core.errors import Invalid, Unavailable
-from core.settings import BrokerAddress
+from core.home import Home
+from core.settings import BrokerAddress, Settings
 from core.topics import check_host
 from store import Order
 
@@ -52,7 +53,25 @@ async def enroll(request: Request, parts: PartsOf) -> Response:
     order = await _await_keeper(parts, number)
     if order.error is not None:
         raise Unavailable(f"the broker did not take {host}: {order.error}")
-    return answer_json({"success": True, "host": host, "broker": _name_broker(request, parts.settings.broker)})
+    return answer_json({"success": True, "host": host, "broker": _name_broker(request, parts.settings)})
+
+
+@router.get(
+    "/ca.pem",
+    response_class=PlainTextResponse,
+    responses={404: PROBLEM},
+    summary="The authority that this server proves itself by",
+)
+def show_authority(parts: PartsOf) -> Response:
+    """The certificate (PEM) to trust. It is public: who asks knows its fingerprint from elsewhere, such as a token.
+
+    404 without one: there is no TLS here, or a certificate that every machine trusts.
+    """
+    try:
+        text = (Home(parts.settings.home).tls / "ca.pem").read_text(encoding="ascii")
+    except FileNotFoundError as error:
+        raise Refused(404, "this server has no authority of its own") from error
+    return PlainTextResponse(text, media_type="application/x-pem-file")
 
 
 def _expect_privacy(request: Request) -> None:
@@ -89,8 +108,10 @@ async def _await_keeper(parts: Parts, number: int) -> Order:
         pause = min(pause * 1.5, 1.0)  # a fleet that enrols at once waits longer, and asks less often
 
 
-def _name_broker(request: Request, broker: BrokerAddress) -> str:
+def _name_broker(request: Request, settings: Settings) -> str:
     """Where the broker is for the host that asks: under the name by which it reached us, if that is this machine."""
+    broker, name = settings.broker, request.url.hostname
+    if settings.tls_name and not settings.broker_set:
+        return str(BrokerAddress("mqtts", name or settings.tls_name, settings.mqtts_port))
     here = broker.host in ("localhost", "127.0.0.1", "::1")
-    return str(BrokerAddress(broker.scheme, (request.url.hostname or broker.host) if here else broker.host,
-                             broker.port, broker.path))  # fmt: skip
+    return str(BrokerAddress(broker.scheme, (name or broker.host) if here else broker.host, broker.port, broker.path))

@@ -15,13 +15,14 @@ import uvicorn
 from api.app import create_app
 from api.auth import register_keys
 from api.bridge import Bridge
+from api.certificate import Certificate
 from api.gateway import Gateway
 from api.patience import PatientProtocol
 from core.errors import HeimdallError
 from core.home import Home
 from core.listening import listen
 from core.process import allow_many_connections
-from core.settings import Settings
+from core.settings import Settings, in_url
 from core.spool import Spool
 from store import Store, open_store
 
@@ -56,12 +57,15 @@ def _serve(settings: Settings, store: Store, spool: Spool, listener: socket.sock
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",
         http=PatientProtocol, timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=Home(settings.home).tls / "server.pem" if settings.tls_name else None,
     )  # fmt: skip
     server = _Server(config)
     # uvicorn raises the signal again when it has stopped: with these an ordered stop is no death by signal
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, server.handle_exit)
-    log.info("listening on http://%s", _name_address(settings))
+    log.info(
+        "listening on %s://%s:%d", "https" if settings.tls_name else "http", in_url(settings.bind), settings.http_port
+    )
     try:
         server.run(sockets=[listener])
     finally:
@@ -70,10 +74,12 @@ def _serve(settings: Settings, store: Store, spool: Spool, listener: socket.sock
 
 
 class _Server(uvicorn.Server):
-    """Waits to be told to stop; uvicorn's own looks ten times a second whether it was."""
+    """Waits to be told to stop; uvicorn's own looks ten times a second whether it was. Renews its certificate."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        config.load()
+        self._certificate = Certificate(config) if config.ssl is not None else None
         self._told = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -84,6 +90,8 @@ class _Server(uvicorn.Server):
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self._told.wait()
+            if self._certificate is not None:
+                self._certificate.look()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -95,8 +103,3 @@ class _Server(uvicorn.Server):
 def name_instance(settings: Settings) -> str:
     """What tells this API from others at the broker: the same after a restart, for its sign is retained."""
     return f"{re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}-{settings.http_port}"
-
-
-def _name_address(settings: Settings) -> str:
-    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-    return f"{host}:{settings.http_port}"

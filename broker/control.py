@@ -18,6 +18,7 @@ from core.errors import Unavailable
 from core.home import Credential
 from core.messages import Reason, ServiceStatus, State, encode
 from core.settings import BrokerAddress
+from core.tls import trust
 from core.topics import service_topic
 
 ANSWER_SECONDS = 10.0  # a file of thousands of identities is written anew for each command
@@ -43,7 +44,7 @@ class Control:
         client.on_subscribe = lambda *_: self._answers.put({"responses": []})
         client.on_disconnect = lambda *_: self._answers.put(None)
         if address.tls:
-            client.tls_set()
+            client.tls_set_context(trust(address.authorities))
 
     def _status(self, state: State, reason: Reason) -> bytes:
         return encode(ServiceStatus(state, self._session, utc_now(), reason))

@@ -1,7 +1,7 @@
 """Asking a broker whether it lets somebody in: one CONNECT and its CONNACK (MQTT 5, sections 3.1 and 3.2).
 
 By hand, because a client library retries, reconnects and raises by its own rules, and here the answer
-itself is wanted. Plain TCP only: it is for the brokers that Heimdall starts on this machine.
+itself is wanted. It is for the brokers that Heimdall starts on this machine: over TLS any certificate will do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import BinaryIO
 from core.errors import Unavailable
 from core.home import Credential
 from core.settings import BrokerAddress
+from core.tls import trust_nobody_in_particular
 
 _DISCONNECT = b"\xe0\x00"
 _CLEAN_START, _PASSWORD, _USER = 0x02, 0x40, 0x80
@@ -86,7 +87,7 @@ def ask(address: BrokerAddress, client_id: str, credential: Credential | None, s
 
     0 is success. Raises `OSError` when it cannot be reached or stays silent.
     """
-    with socket.create_connection((address.host, address.port), timeout=seconds) as connection:
+    with _open(address, seconds) as connection:
         try:
             connection.sendall(_connect(client_id, credential))
             with connection.makefile("rb") as stream:
@@ -96,6 +97,17 @@ def ask(address: BrokerAddress, client_id: str, credential: Credential | None, s
         except (ConnectionResetError, BrokenPipeError):
             return None
         return code
+
+
+def _open(address: BrokerAddress, seconds: float) -> socket.socket:
+    connection = socket.create_connection((address.host, address.port), timeout=seconds)
+    if not address.tls:
+        return connection
+    try:
+        return trust_nobody_in_particular().wrap_socket(connection)
+    except OSError:
+        connection.close()
+        raise
 
 
 def _connect(client_id: str, credential: Credential | None) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from core.home import Home, write_secret
 from core.listening import listen
 from core.lock import hold
 from core.process import allow_many_connections, end_with_parent
-from core.settings import BrokerAddress, Settings
+from core.settings import BrokerAddress, Settings, is_loopback
 
 __all__ = ["Kind", "Plan", "choose", "prepare", "prove_closed", "run", "wait_ready"]
 
@@ -64,7 +64,7 @@ def choose(settings: Settings, wanted: Kind = "auto") -> Plan:
         lack = f"{binary} has no {mosquitto.PLUGIN_NAMES[0]}, which Mosquitto 2.0 and newer bring: {_INSTALL}"
     if wanted == "mosquitto":
         raise Unavailable(f"{lack}, or choose --broker embedded")
-    if not ipaddress.ip_address(settings.bind).is_loopback:
+    if not is_loopback(settings.bind):
         raise Invalid(
             f"HEIMDALL_BIND={settings.bind}: the embedded broker knows no rights and listens on loopback alone. "
             + (lack if wanted == "auto" else f"To listen there, {_INSTALL.replace('it', 'Mosquitto', 1)}")
@@ -92,8 +92,7 @@ def prepare(plan: Plan, settings: Settings, home: Home, host: str) -> list[Ident
         data = home.broker / "data"
         data.mkdir(mode=0o700, exist_ok=True)
         write_identities(_dynsec(home), identities)
-        listen = (settings.bind, settings.mqtt_port)
-        write_secret(_configuration(home), _configure(plan.binary, plan.plugin, home, listen, data))
+        write_secret(_configuration(home), _configure(plan.binary, plan.plugin, home, _listeners(settings, home), data))
     except OSError as error:
         raise Unavailable(f"{error.filename or home.broker} cannot be written ({error.strerror})") from error
     return identities
@@ -104,7 +103,7 @@ def run(settings: Settings, wanted: Kind = "auto", host: str = "") -> int:
 
     1. The home's broker is locked, so that no second one opens its store, also after the process has
        become Mosquitto.
-    2. The port must be free, and the files are written.
+    2. The ports must be free, and the files are written.
     3. A trial Mosquitto on another port, with the same plugin and identities and no store, must let us in
        and refuse strangers: Mosquitto runs on without a plugin that fails.
     4. This process becomes Mosquitto. The embedded broker runs in it instead, and is proven after its start.
@@ -117,33 +116,40 @@ def run(settings: Settings, wanted: Kind = "auto", host: str = "") -> int:
     plan = choose(settings, wanted)
     home.prepare()
     hold(home.broker / "lock", f"the broker of HEIMDALL_HOME {home.path}", through_exec=True)
-    check_port(settings)
+    check_ports(settings)
     identities = prepare(plan, settings, home, host or settings.host)
     login = next(identity.credential for identity in identities if identity.client_id is None)
     if plan.binary is None:
         return embedded.run_embedded(_toml(home), _address(settings), login)
-    prove_configuration(plan, home)
+    prove_configuration(plan, settings, home)
     allow_many_connections()
     sys.stdout.flush()
     sys.stderr.flush()
     return os.execv(plan.binary, ["mosquitto", "-c", str(_configuration(home))])  # noqa: S606 -- never returns
 
 
-def check_port(settings: Settings) -> None:
-    """Raise `Conflict` when the broker's port is taken, `Unavailable` when it cannot be had on this machine."""
-    listen(settings.bind, settings.mqtt_port, "HEIMDALL_MQTT_PORT").close()
+def check_ports(settings: Settings) -> None:
+    """Raise `Conflict` when a port of the broker is taken, `Unavailable` when it cannot be had on this machine."""
+    listen(settings.plain_bind, settings.mqtt_port, "HEIMDALL_MQTT_PORT").close()
+    if settings.tls_name:
+        listen(settings.bind, settings.mqtts_port, "HEIMDALL_MQTTS_PORT").close()
 
 
-def prove_configuration(plan: Plan, home: Home) -> None:
+def prove_configuration(plan: Plan, settings: Settings, home: Home) -> None:
     """Prove with a trial Mosquitto that what `prepare` wrote for `home` lets its services in and nobody else.
 
     Raises `Unavailable` with what the trial said when it does not.
     """
     if plan.binary is None or plan.plugin is None:
         return
-    address = BrokerAddress("mqtt", "127.0.0.1", _free_port())
+    addresses = [BrokerAddress("mqtt", "127.0.0.1", _free_port())]
+    if settings.tls_name:
+        addresses.append(BrokerAddress("mqtts", "127.0.0.1", _free_port()))
+    listeners = [
+        mosquitto.Listener(one.host, one.port, home.tls / "server.pem" if one.tls else None) for one in addresses
+    ]
     configuration = home.broker / "trial.conf"
-    write_secret(configuration, _configure(plan.binary, plan.plugin, home, (address.host, address.port), None))
+    write_secret(configuration, _configure(plan.binary, plan.plugin, home, listeners, None))
     with tempfile.TemporaryFile(dir=home.broker) as log:
         trial = subprocess.Popen(
             [plan.binary, "-c", configuration],
@@ -153,8 +159,9 @@ def prove_configuration(plan: Plan, home: Home) -> None:
             preexec_fn=end_with_parent(signal.SIGKILL),  # noqa: PLW1509 -- no thread runs yet
         )
         try:
-            wait_ready(address, home.credential("ops"), _TRIAL_SECONDS, lambda: trial.poll() is None)
-            prove_closed(address)
+            for address in addresses:
+                wait_ready(address, home.credential("ops"), _TRIAL_SECONDS, lambda: trial.poll() is None)
+                prove_closed(address)
         except Unavailable as error:
             log.seek(0)
             said = log.read().decode(errors="replace").strip().splitlines()[-3:]
@@ -165,11 +172,21 @@ def prove_configuration(plan: Plan, home: Home) -> None:
             configuration.unlink(missing_ok=True)
 
 
-def _configure(binary: Path, plugin: Path, home: Home, listen: tuple[str, int], data: Path | None) -> str:
+def _listeners(settings: Settings, home: Home) -> list[mosquitto.Listener]:
+    """With a certificate: for our own processes without TLS on loopback, for everybody else with it."""
+    plain = mosquitto.Listener(settings.plain_bind, settings.mqtt_port)
+    if not settings.tls_name:
+        return [plain]
+    return [plain, mosquitto.Listener(settings.bind, settings.mqtts_port, home.tls / "server.pem")]
+
+
+def _configure(
+    binary: Path, plugin: Path, home: Home, listeners: Sequence[mosquitto.Listener], data: Path | None
+) -> str:
     return mosquitto.write_configuration(
         plugin,
         _dynsec(home),
-        listen,
+        listeners,
         data,
         mqtt5_only=mosquitto.knows_option(binary, "accept_protocol_versions"),
         as_root=hasattr(os, "geteuid") and os.geteuid() == 0,
@@ -189,7 +206,7 @@ def _toml(home: Home) -> Path:
 
 
 def _address(settings: Settings) -> BrokerAddress:
-    return BrokerAddress("mqtt", settings.bind, settings.mqtt_port)
+    return BrokerAddress("mqtt", settings.plain_bind, settings.mqtt_port)
 
 
 def _free_port() -> int:

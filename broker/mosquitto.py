@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import Invalid
@@ -26,6 +27,15 @@ _LIBRARY_FOLDERS = (
 
 # topic (at most 300 bytes) and properties beside the payload
 PACKET_BYTES = MAX_MESSAGE_BYTES + 16_384
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where it listens; an empty address is all. With `certificate` (key, certificate and chain in one file) by TLS."""
+
+    address: str
+    port: int
+    certificate: Path | None = None
 
 
 def find_binary() -> Path | None:
@@ -61,21 +71,20 @@ def knows_option(binary: Path, option: str) -> bool:
 def write_configuration(
     plugin: Path,
     identities: Path,
-    listen: tuple[str, int],
+    listeners: Sequence[Listener],
     data: Path | None,
     mqtt5_only: bool = False,
     as_root: bool = False,
 ) -> str:
     """The text of `mosquitto.conf`.
 
-    `listen` is address and port (an empty address: all); `data` is the folder of the store, `None` keeps
-    nothing; `mqtt5_only` refuses older clients (Mosquitto 2.1 or newer); `as_root` stays root when started
-    as root. Raises `Invalid` for a path with a line break, which the file cannot hold.
+    `data` is the folder of the store, `None` keeps nothing; `mqtt5_only` refuses older clients (Mosquitto 2.1 or
+    newer); `as_root` stays root when started as root. Raises `Invalid` for a path with a line break, which the
+    file cannot hold.
     """
     lines = [
         "# Written by Heimdall at each start: changes here are lost.",
-        f"listener {listen[1]} {listen[0]}".rstrip(),
-        *(["accept_protocol_versions 5"] if mqtt5_only else []),
+        *(line for listener in listeners for line in _listen(listener, mqtt5_only)),
         "allow_anonymous false",
         f"plugin {plugin}",
         f"plugin_opt_config_file {identities}",
@@ -100,6 +109,14 @@ def write_configuration(
         if re.search(r"[\r\n\0]", line):
             raise Invalid(f"{line!r:.200} has a line break: set HEIMDALL_HOME to a path without one")
     return "\n".join(lines) + "\n"
+
+
+def _listen(listener: Listener, mqtt5_only: bool) -> Iterator[str]:
+    yield f"listener {listener.port} {listener.address}".rstrip()
+    if mqtt5_only:
+        yield "accept_protocol_versions 5"
+    if listener.certificate is not None:
+        yield from (f"certfile {listener.certificate}", f"keyfile {listener.certificate}", "tls_version tlsv1.2")
 
 
 def _store(data: Path | None) -> list[str]:

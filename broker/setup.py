@@ -48,8 +48,8 @@ def _write_broker(settings: Settings, home: Home, folder: Path) -> None:
     dynsec = folder / "dynsec.json"
     write_identities(dynsec, make_identities(home, None))
     # an empty address: a container's network is its own
-    listen = ("", settings.broker.port)
-    write_secret(folder / "mosquitto.conf", mosquitto.write_configuration(CONTAINER_PLUGIN, dynsec, listen, data))
+    listeners = [mosquitto.Listener("", settings.broker.port)]
+    write_secret(folder / "mosquitto.conf", mosquitto.write_configuration(CONTAINER_PLUGIN, dynsec, listeners, data))
 
 
 def _write_database(settings: Settings, folder: Path) -> None:

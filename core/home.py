@@ -38,6 +38,8 @@ class Home:
         self.agent_spool = path / "spool" / "agent.db"
         self.gateway_spool = path / "spool" / "gateway.db"
         self.server = path / "server"
+        self.trusted = path / "ca.pem"
+        self.tls = path / "tls"
         self.agent_lock = path / "spool" / "agent.lock"
 
     def prepare(self) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Mapping, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -64,6 +65,11 @@ SETTINGS: tuple[Setting, ...] = (
         "Port of the API and the page. Not set and taken: the next free one, written to `$HEIMDALL_HOME/ports`.",
     ),
     Setting("HEIMDALL_MQTT_PORT", "1883", "Port of the broker that Heimdall starts. Not set and taken: as above."),
+    Setting(
+        "HEIMDALL_MQTTS_PORT",
+        "8883",
+        "Its port with TLS, when `heimdall tls` has made or taken a certificate. Not set and taken: as above.",
+    ),
     Setting("HEIMDALL_KEEP", "90d", "How long events are kept: a number and `d` (days), `w` (weeks) or `y` (years)."),
     Setting(
         "HEIMDALL_HOST",
@@ -90,7 +96,10 @@ _LONGEST_DAYS = 36_500
 
 @dataclass(frozen=True)
 class BrokerAddress:
-    """Where the broker is. `user` and `password` are empty unless the URL or the environment names them."""
+    """Where the broker is. `user` and `password` are empty unless the URL or the environment names them.
+
+    `authorities` is the file of the certificates to trust there over TLS, when it exists; else this machine's own.
+    """
 
     scheme: str
     host: str
@@ -98,6 +107,7 @@ class BrokerAddress:
     path: str = ""
     user: str = ""
     password: str = ""
+    authorities: Path | None = None
 
     @property
     def tls(self) -> bool:
@@ -108,23 +118,30 @@ class BrokerAddress:
         return self.scheme in ("ws", "wss")
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.path}"  # never the password
+        return f"{self.scheme}://{in_url(self.host)}:{self.port}{self.path}"  # never the password
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, checked. `*_set` tells a value that was asked for from a default."""
+    """All settings, checked. `*_set` tells a value that was asked for from a default.
+
+    `tls_name` is the name that this server has a certificate for, empty without one; `seen_bind` is where the
+    API listens as far as is known: by HEIMDALL_BIND, or as the last `up` did.
+    """
 
     home: Path
     database_url: str
     broker: BrokerAddress
     broker_set: bool
     bind: str
+    seen_bind: str
     http_port: int
     http_port_set: bool
     mqtt_port: int
     mqtt_port_set: bool
+    mqtts_port: int
+    mqtts_port_set: bool
+    tls_name: str
     keep_days: int
     host: str
     api_key: str
@@ -133,14 +150,38 @@ class Settings:
 
     @property
     def api_address(self) -> str:
-        """Where the API can be asked from this machine."""
-        return f"http://{_near(self.bind)}:{self.http_port}"
+        """Where people and hosts find the API: under the certificate's name, or as this machine sees it."""
+        named = self.tls_name and not is_loopback(self.seen_bind)
+        return f"{self._scheme}://{in_url(self.tls_name if named else _near(self.seen_bind))}:{self.http_port}"
+
+    @property
+    def near_address(self) -> str:
+        """Where this machine's own processes find the API."""
+        return f"{self._scheme}://{in_url(_near(self.seen_bind))}:{self.http_port}"
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self.tls_name else "http"
+
+    @property
+    def plain_bind(self) -> str:
+        """The address on which the broker takes connections without TLS: with a certificate loopback alone."""
+        return self.bind if not self.tls_name or is_loopback(self.bind) else "127.0.0.1"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether `address`, an IP address, is this machine's own."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def in_url(host: str) -> str:
+    """`host` as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _near(bind: str) -> str:
-    """How this machine calls what listens on `bind`, as it stands in a URL."""
-    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- compared, not bound
-    return f"[{near}]" if ":" in near else near
+    """How this machine calls what listens on `bind`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- compared, not bound
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -154,35 +195,48 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         return env.get(name, "").strip() or default
 
     home = Path(get("HEIMDALL_HOME", "~/.heimdall")).expanduser().absolute()
-    kept = _kept_ports(home)
+    kept = _read_kept(home)
     mqtt_port = _port("HEIMDALL_MQTT_PORT", get("HEIMDALL_MQTT_PORT", kept.get("mqtt", "1883")))
-    bind = _bind(get("HEIMDALL_BIND", "127.0.0.1"))
-    url = get("HEIMDALL_BROKER_URL", f"mqtt://{_near(bind)}:{mqtt_port}")
-    return Settings(
+    settings = Settings(
         home=home,
         database_url=_database(get("HEIMDALL_DATABASE_URL", f"sqlite:///{home / 'mini_siem.db'}")),
-        broker=parse_broker(url, get("HEIMDALL_BROKER_USER"), get("HEIMDALL_BROKER_PASSWORD")),
+        broker=BrokerAddress("mqtt", "127.0.0.1", mqtt_port),
         broker_set=bool(get("HEIMDALL_BROKER_URL")),
-        bind=bind,
+        bind=_bind(get("HEIMDALL_BIND", "127.0.0.1")),
+        seen_bind=_bind(get("HEIMDALL_BIND", kept.get("bind", "127.0.0.1"))),
         http_port=_port("HEIMDALL_HTTP_PORT", get("HEIMDALL_HTTP_PORT", kept.get("http", "8010"))),
         http_port_set=bool(get("HEIMDALL_HTTP_PORT")),
         mqtt_port=mqtt_port,
         mqtt_port_set=bool(get("HEIMDALL_MQTT_PORT")),
+        mqtts_port=_port("HEIMDALL_MQTTS_PORT", get("HEIMDALL_MQTTS_PORT", kept.get("mqtts", "8883"))),
+        mqtts_port_set=bool(get("HEIMDALL_MQTTS_PORT")),
+        tls_name=_tls_name(home),
         keep_days=parse_days("HEIMDALL_KEEP", get("HEIMDALL_KEEP", "90d")),
         host=_host(get("HEIMDALL_HOST")),
         api_key=_api_key(get("SIEM_API_KEY")),
         api_url=_api_url(get("SIEM_API_URL")),
         enroll_token=get("HEIMDALL_ENROLL_TOKEN"),
     )
+    url = get("HEIMDALL_BROKER_URL", f"mqtt://{in_url(_near(settings.plain_bind))}:{mqtt_port}")
+    broker = parse_broker(url, get("HEIMDALL_BROKER_USER"), get("HEIMDALL_BROKER_PASSWORD"), home)
+    return replace(settings, broker=broker)
 
 
-def _kept_ports(home: Path) -> dict[str, str]:
-    """The ports that the last `up` chose, from `$HEIMDALL_HOME/ports`: lines such as `http=8011`."""
+def _tls_name(home: Path) -> str:
+    """The name that `heimdall tls` has kept beside the server's certificate."""
+    try:
+        return (home / "tls" / "name").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _read_kept(home: Path) -> dict[str, str]:
+    """Where the last `up` listened, from `$HEIMDALL_HOME/ports`: lines such as `http=8011`."""
     try:
         lines = (home / "ports").read_text().split()
     except OSError:
         return {}
-    return {name: port for name, _, port in (line.partition("=") for line in lines) if port.isdigit()}
+    return {name: value for name, _, value in (line.partition("=") for line in lines) if value}
 
 
 def _checked(name: str, value: str, fits: bool, hint: str) -> None:
@@ -213,8 +267,11 @@ def _database(value: str) -> str:
     return "postgresql://" + value[len("postgres://") :] if value.startswith("postgres://") else value
 
 
-def parse_broker(url: str, user: str, password: str) -> BrokerAddress:
-    """The broker at `url`, with the URL's user and password unless others are given. Raises `Invalid`."""
+def parse_broker(url: str, user: str, password: str, home: Path) -> BrokerAddress:
+    """The broker at `url`, with the URL's user and password unless others are given. Raises `Invalid`.
+
+    A file `ca.pem` in `home` is what it may prove itself by over TLS.
+    """
     parts = urlsplit(url)
     try:
         port = parts.port
@@ -231,6 +288,7 @@ def parse_broker(url: str, user: str, password: str) -> BrokerAddress:
         path=parts.path,
         user=user or unquote(parts.username or ""),
         password=password or unquote(parts.password or ""),
+        authorities=home / "ca.pem",
     )
 
 

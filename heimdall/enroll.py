@@ -13,7 +13,9 @@ from api.auth import hash_secret, local_name, make_secret
 from broker import launcher
 from core.clock import rfc3339, utc_now
 from core.errors import Invalid, Unavailable
+from core.home import Home
 from core.settings import Settings
+from core.tls import fingerprint
 from core.token import Token, write_token
 from core.topics import check_host
 from store import Store, open_store
@@ -40,9 +42,16 @@ def run_enroll(settings: Settings, options: argparse.Namespace) -> int:
     expires_at = now + timedelta(hours=TOKEN_HOURS)
     with closing(open_store(settings.database_url, keep_days=settings.keep_days)) as store:
         store.add_token(hash_secret(secret), pattern, uses, expires_at, local_name(), now, replaces=options.replace)
-    token = write_token(Token(options.url.rstrip("/") if options.url else settings.api_address, secret))
+    url = options.url.rstrip("/") if options.url else settings.api_address
+    token = write_token(Token(url, secret, _find_authority(settings)))
     _print_token(options, pattern, token, rfc3339(expires_at))
     return 0
+
+
+def _find_authority(settings: Settings) -> str:
+    """The fingerprint of the authority that this server proves itself by, empty without one."""
+    authority = Home(settings.home).tls / "ca.pem"
+    return fingerprint(authority.read_text(encoding="ascii")) if settings.tls_name and authority.exists() else ""
 
 
 def _print_token(options: argparse.Namespace, pattern: str, token: str, until: str) -> None:

@@ -59,6 +59,10 @@ def parser() -> argparse.ArgumentParser:
 
     up = add("up", run_up, "Run all in one: broker, ingestor, API and this machine's own agent, until Ctrl-C.")
     up.add_argument("--broker", choices=BROKERS, default="auto", help="which broker to start (default: %(default)s)")
+    up.add_argument("--bind", metavar="ADDRESS", help="address to listen on (default: HEIMDALL_BIND)")
+    up.add_argument(
+        "--insecure", action="store_true", help="listen beyond loopback without TLS: when something else encrypts"
+    )
     broker = add("broker", run_broker, "Run the broker: Mosquitto where it is installed, else the embedded one.")
     broker.add_argument("--broker", choices=BROKERS, default="auto", help="which one (default: %(default)s)")
     ingest = add("ingest", run_ingest, "Run an ingestor: takes what comes over MQTT and stores it.")
@@ -88,6 +92,8 @@ def parser() -> argparse.ArgumentParser:
     audit = add("audit", run_audit, "Print the audit trail: who did what, newest first.")
     audit.add_argument("--limit", type=int, default=100, metavar="N", help="so many entries (default: %(default)s)")
     audit.add_argument("--json", action="store_true", help="print JSON")
+    tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
+    _add_tls_options(tls)
     setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
     setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
     return top
@@ -103,6 +109,25 @@ def _add_key_options(keys: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     keys.add_argument("--expires", metavar="TIME", help="with --make: when it ends, such as 90d, 4w or 1y; else never")
     keys.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_tls_options(tls: argparse.ArgumentParser) -> None:
+    tls.add_argument(
+        "action", choices=("init", "use", "renew", "show"),
+        help="init makes an authority and a certificate; use takes one from elsewhere; renew makes a new one now "
+        "(`up` does so by itself, 30 days before the end); show tells what is in use",
+    )  # fmt: skip
+    tls.add_argument(
+        "--name", action="append", default=[], metavar="NAME", dest="names",
+        help="with init and renew, once or more: how hosts call this server, a name or an address; the first is told "
+        "them (default: this machine's names and addresses)",
+    )  # fmt: skip
+    tls.add_argument("--certificate", metavar="FILE", help="with use: the certificate and its chain, PEM")
+    tls.add_argument("--key", metavar="FILE", help="with use: its private key, PEM without a passphrase")
+    tls.add_argument(
+        "--ca", metavar="FILE", help="with use: the authority that hosts shall trust, if not one that they do anyway"
+    )
+    tls.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_agent_options(agent: argparse.ArgumentParser) -> None:
@@ -125,7 +150,9 @@ def _log_to_stderr() -> None:
 def run_up(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.up import run  # noqa: PLC0415
 
-    return run(settings, options.broker)
+    if options.bind:
+        settings = load({**os.environ, "HEIMDALL_BIND": options.bind})
+    return run(settings, options.broker, options.insecure)
 
 
 def run_broker(settings: Settings, options: argparse.Namespace) -> int:
@@ -202,6 +229,12 @@ def run_audit(settings: Settings, options: argparse.Namespace) -> int:
 
     Home(settings.home).prepare()
     return run(settings, options)
+
+
+def run_tls(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.tls import run  # noqa: PLC0415
+
+    return run(Home(settings.home), options)
 
 
 def run_setup(settings: Settings, options: argparse.Namespace) -> int:

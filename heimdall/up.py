@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import shlex
 import signal
 import sys
 import time
+from dataclasses import replace
 from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from broker import launcher
 from core import lock
-from core.errors import Conflict
+from core.errors import Conflict, HeimdallError, Invalid
 from core.home import Home
-from core.settings import Settings
+from core.settings import Settings, is_loopback
+from core.tls import trust_nobody_in_particular
 from core.topics import check_host
 from heimdall import ports
 from heimdall.supervisor import Child
 
 READY_SECONDS = 30.0
 AGENT_WAITS_SECONDS = 15.0
+RENEW_EVERY_SECONDS = 3_600.0
 # who ends first: the agent says goodbye while its broker is still there
 STOP_ORDER = ("agent", "api", "ingest", "keeper", "broker")
 # what is meant for an agent that reports elsewhere
@@ -34,7 +36,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def run(settings: Settings, wanted_broker: launcher.Kind) -> int:
+def run(settings: Settings, wanted_broker: launcher.Kind, insecure: bool) -> int:
     """Run all until SIGINT or SIGTERM; returns 0 then. Raises for what keeps it from starting."""
     check_host(settings.host, "this machine's host name (set HEIMDALL_HOST to another):")
     home = Home(settings.home)
@@ -45,23 +47,39 @@ def run(settings: Settings, wanted_broker: launcher.Kind) -> int:
         raise Conflict(
             f"{error}: another `heimdall up` runs there; stop it, or set HEIMDALL_HOME to another"
         ) from error
-    http_port, mqtt_port = ports.choose_both(settings)
-    for name, wanted, got in (("HTTP", settings.http_port, http_port), ("MQTT", settings.mqtt_port, mqtt_port)):
+    _expect_tls(settings, insecure)
+    asked, settings = settings, replace(ports.choose_all(settings), seen_bind=settings.bind)
+    for name, wanted, got in (
+        ("HTTP", asked.http_port, settings.http_port),
+        ("MQTT", asked.mqtt_port, settings.mqtt_port),
+        ("MQTT with TLS", asked.mqtts_port, settings.mqtts_port),
+    ):
         if wanted != got:
             say(f"port {wanted} is in use: {name} uses {got} (written to {home.ports})")
-    ports.remember(home, http_port, mqtt_port)
+    ports.remember(home, settings)
     environment = {
         **os.environ,
         "HEIMDALL_HOME": str(home.path),
-        "HEIMDALL_HTTP_PORT": str(http_port),
-        "HEIMDALL_MQTT_PORT": str(mqtt_port),
+        "HEIMDALL_BIND": settings.bind,
+        "HEIMDALL_HTTP_PORT": str(settings.http_port),
+        "HEIMDALL_MQTT_PORT": str(settings.mqtt_port),
+        "HEIMDALL_MQTTS_PORT": str(settings.mqtts_port),
         "HEIMDALL_HOST": settings.host,
         "PYTHONUNBUFFERED": "1",
     }
-    settings = dataclasses.replace(settings, http_port=http_port, mqtt_port=mqtt_port)
     if not settings.broker_set:
-        settings = dataclasses.replace(settings, broker=dataclasses.replace(settings.broker, port=mqtt_port))
+        settings = replace(settings, broker=replace(settings.broker, port=settings.mqtt_port))
     return asyncio.run(Up(settings, home, environment, wanted_broker).run())
+
+
+def _expect_tls(settings: Settings, insecure: bool) -> None:
+    """Raise `Invalid` when other machines would speak to this one unencrypted without anybody's having said so."""
+    if settings.tls_name or insecure or is_loopback(settings.bind):
+        return
+    raise Invalid(
+        f"beyond loopback ({settings.bind}) secrets and events would travel unencrypted: make a certificate with "
+        "`heimdall tls init`, or say --insecure when something else encrypts"
+    )
 
 
 class Up:
@@ -78,6 +96,8 @@ class Up:
             plan = launcher.choose(settings, wanted_broker)
             launcher.prepare(plan, settings, home, settings.host)
             self._broker_name = f"{plan} on port {settings.mqtt_port}"
+            if settings.tls_name and not plan.embedded:
+                self._broker_name += f", with TLS on {settings.mqtts_port}"
             names.insert(0, "broker")
             if plan.embedded:
                 self._options["ingest"] = ["--unshared"]
@@ -103,10 +123,11 @@ class Up:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._interrupt, stop))
         tasks = [asyncio.create_task(self._run_child(name), name=name) for name in self._children]
         announcing = asyncio.create_task(self._announce(), name="announce")
+        renewing = asyncio.create_task(self._renew(), name="renew")
         waiting = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        announcing.cancel()
-        waiting.cancel()
+        for one in (announcing, renewing, waiting):
+            one.cancel()
         say("\nstopping")
         for name in STOP_ORDER:
             if name in self._children:
@@ -128,6 +149,21 @@ class Up:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ready.wait(), AGENT_WAITS_SECONDS)
         await self._children[name].run()
+
+    async def _renew(self) -> None:
+        """Renew the certificate before it ends; the API and the broker take the new one without a restart."""
+        if not self._settings.tls_name:
+            return
+        from broker.certificates import renew_when_due  # noqa: PLC0415 -- 10 MB that few need
+
+        while True:
+            try:
+                made = await asyncio.to_thread(renew_when_due, self._home)
+                if made is not None:
+                    say(f"the certificate is renewed: it ends on {made.ends_at:%Y-%m-%d}")
+            except HeimdallError as error:
+                say(f"the certificate cannot be renewed: {error}")
+            await asyncio.sleep(RENEW_EVERY_SECONDS)
 
     def _interrupt(self, stop: asyncio.Event) -> None:
         """The first signal stops in order; another one, a second later or more, kills what is left."""
@@ -165,9 +201,13 @@ Heimdall is ready after {time.monotonic() - self._began:.1f} s: {self._broker_na
   database  {self._database()}
   logs      {home.logs}
 
-Try:  curl -H "api-key: $(cat {shlex.quote(str(key))})" {address}/hosts
+Try:  curl {self._trusting()}-H "api-key: $(cat {shlex.quote(str(key))})" {address}/hosts
 
 Ctrl-C stops it all.""")
+
+    def _trusting(self) -> str:
+        authority = self._home.tls / "ca.pem"
+        return f"--cacert {shlex.quote(str(authority))} " if self._settings.tls_name and authority.exists() else ""
 
     def _database(self) -> str:
         scheme, _, rest = self._settings.database_url.partition("://")
@@ -176,9 +216,10 @@ Ctrl-C stops it all.""")
 
     def _trouble(self) -> str:
         """Empty when the API says that all is ready, else what it or the network says."""
-        opener = build_opener(ProxyHandler({}))  # the API is on this machine: no proxy lies between
+        # the API is on this machine, no proxy lies between, and no secret is told: any certificate will do
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trust_nobody_in_particular()))
         try:
-            with opener.open(f"{self._settings.api_address}/readyz", timeout=2):
+            with opener.open(f"{self._settings.near_address}/readyz", timeout=2):
                 return ""
         except HTTPError as error:
             return error.read(500).decode(errors="replace")

@@ -10,16 +10,16 @@ import asyncio
 import contextlib
 import logging
 import random
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import cast
 
 import mqtt5
 
-from core.errors import Unavailable
+from core.errors import HeimdallError, Unavailable
 from core.home import Credential
 from core.messages import CONTENT_TYPE
 from core.settings import BrokerAddress
+from core.tls import trust
 
 log = logging.getLogger("ingestor.session")
 
@@ -213,7 +213,7 @@ class Session:
                 log.info("%s is subscribed at %s", self._client_id, self._address)
                 await connection.keep_alive()
                 reason = connection.closed.result()
-            except (Unavailable, OSError, TimeoutError) as error:
+            except (HeimdallError, OSError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
             if self.trouble != reason:
                 log.warning("%s lost its session at %s: %s", self._client_id, self._address, reason)
@@ -236,7 +236,7 @@ class Session:
             session_expiry_interval=SESSION_EXPIRY_SECONDS,
             receive_max=RECEIVE_MAXIMUM,
         )
-        context = ssl.create_default_context() if self._address.tls else None
+        context = trust(self._address.authorities) if self._address.tls else None
         _, connection = await asyncio.wait_for(
             asyncio.get_running_loop().create_connection(
                 lambda: Connection(packet, self._deliver), self._address.host, self._address.port, ssl=context

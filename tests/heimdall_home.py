@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import httpx
 from waiting import free_port, wait_until
 
 from core.home import Credential, Home
+from core.tls import trust
 
 HOST = "test-box"
 
@@ -28,19 +30,28 @@ class Running:
     def __init__(self, home: Path, broker: str = "auto", **environment: str) -> None:
         self.home = Home(home)
         self.broker = broker
-        self.http_port, self.mqtt_port = free_port(), free_port()
+        self.http_port, self.mqtt_port, self.mqtts_port = free_port(), free_port(), free_port()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
         self.environment = {
             **inherited,
             "HEIMDALL_HOME": str(home),
             "HEIMDALL_HTTP_PORT": str(self.http_port),
             "HEIMDALL_MQTT_PORT": str(self.mqtt_port),
+            "HEIMDALL_MQTTS_PORT": str(self.mqtts_port),
             "HEIMDALL_HOST": HOST,
             **environment,
         }
-        self.url = f"http://127.0.0.1:{self.http_port}"
         self.output = home.parent / f"{home.name}-up.txt"
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.home.tls.exists() else 'http'}://127.0.0.1:{self.http_port}"
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """Whom a client of its trusts: its own authority, when it has one."""
+        return trust(self.home.tls / "ca.pem")
 
     def start(self) -> None:
         with self.output.open("ab") as output:
@@ -78,14 +89,15 @@ class Running:
         return self.home.api_key.read_text().strip()
 
     def get(self, path: str, **parameters: Any) -> Any:
-        answer = httpx.get(self.url + path, params=parameters, headers={"api-key": self.key}, timeout=20)
+        headers = {"api-key": self.key}
+        answer = httpx.get(self.url + path, params=parameters, headers=headers, timeout=20, verify=self.trust)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def answers(self) -> bool:
         """Whether the API's process is there."""
         try:
-            return httpx.get(f"{self.url}/livez").status_code == 200
+            return httpx.get(f"{self.url}/livez", verify=self.trust).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -151,6 +163,6 @@ def running(broker: str = "auto", start: bool = True, **environment: str) -> Ite
 
 
 def login_link(printed: str) -> str:
-    found = re.search(r"http://\S+/login\?token=\S+", printed)
+    found = re.search(r"https?://\S+/login\?token=\S+", printed)
     assert found is not None, printed
     return found[0]

@@ -119,7 +119,7 @@ def test_a_plugin_that_does_not_load_stops_the_start(tmp_path: Path) -> None:
     plan = Plan(binary, tmp_path / "absent.so")
     prepare(plan, broker.settings, broker.home, HOST)
     with pytest.raises(Unavailable, match=r"trial .* failed.*absent\.so"):
-        prove_configuration(plan, broker.home)
+        prove_configuration(plan, broker.settings, broker.home)
     assert not (broker.home.broker / "trial.conf").exists()
 
 
@@ -129,7 +129,7 @@ def test_identities_that_the_plugin_cannot_use_stop_the_start(tmp_path: Path) ->
     prepare(plan, broker.settings, broker.home, HOST)
     broker.dynsec.write_text("{}")  # the plugin loads it and knows nobody
     with pytest.raises(Unavailable, match="refuses the login of @ops"):
-        prove_configuration(plan, broker.home)
+        prove_configuration(plan, broker.settings, broker.home)
 
 
 def test_an_open_broker_is_found_out(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_trial_dies_with_the_launcher(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from core.settings import load; from core.home import Home\n"
         "from broker.launcher import Plan, prepare, prove_configuration\n"
         "settings = load(); home = Home(settings.home); plan = Plan(Path(sys.argv[1]), Path('/absent.so'))\n"
-        "prepare(plan, settings, home, 'web-01'); prove_configuration(plan, home)\n"
+        "prepare(plan, settings, home, 'web-01'); prove_configuration(plan, settings, home)\n"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, silent],

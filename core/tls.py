@@ -1,0 +1,51 @@
+"""TLS as a client of Heimdall speaks it: whom it trusts, and how an authority is known by its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import ssl
+from pathlib import Path
+from typing import List, Optional
+
+from core.errors import Invalid
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+
+
+def trust(authorities: Optional[Path]) -> ssl.SSLContext:
+    """Trust the certificates in the file `authorities` and no other; without such a file, this machine's own.
+
+    TLS 1.2 or newer. Raises `Invalid` when the file is damaged.
+    """
+    try:
+        context = ssl.create_default_context(cafile=str(authorities) if authorities and authorities.exists() else None)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise Invalid(f"{authorities} holds no certificate that can be read ({error})") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def trust_text(certificates: str) -> ssl.SSLContext:
+    """Trust `certificates` (PEM) and no other. Raises `ValueError` or `ssl.SSLError` when there is none in it."""
+    context = ssl.create_default_context(cadata=certificates)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def trust_nobody_in_particular() -> ssl.SSLContext:
+    """Encrypted, but to whomever answers: for what is public and is checked by itself."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def split_certificates(text: str) -> List[str]:
+    """The certificates in a PEM file, one by one."""
+    return _CERTIFICATE.findall(text)
+
+
+def fingerprint(certificate: str) -> str:
+    """SHA-256 of a certificate (PEM) as it is signed, in hexadecimal. Raises `ValueError` when it is damaged."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()

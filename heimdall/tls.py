@@ -1,0 +1,61 @@
+"""`heimdall tls`: the certificate by which this server proves itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from broker import certificates
+from core.clock import rfc3339
+from core.errors import Invalid
+from core.home import Home
+from core.tls import fingerprint
+
+
+def run(home: Home, options: argparse.Namespace) -> int:
+    """Do what was asked, then show what is in use. Raises `Invalid`, `Conflict` and `Unavailable`."""
+    given = options.certificate or options.key or options.ca
+    if given and options.action != "use":
+        raise Invalid("--certificate, --key and --ca belong to `heimdall tls use`")
+    if options.names and options.action not in ("init", "renew"):
+        raise Invalid("--name belongs to `heimdall tls init` and `heimdall tls renew`")
+    if options.action == "init":
+        certificate = certificates.init(home, options.names or certificates.find_names())
+    elif options.action == "renew":
+        certificate = certificates.renew(home, options.names)
+    elif options.action == "use":
+        if not options.certificate or not options.key:
+            raise Invalid("`heimdall tls use` needs --certificate FILE and --key FILE")
+        authority = Path(options.ca) if options.ca else None
+        certificate = certificates.use(home, Path(options.certificate), Path(options.key), authority)
+    else:
+        certificate = certificates.read(home)
+    _show(home, certificate, options)
+    return 0
+
+
+def _show(home: Home, certificate: certificates.Certificate, options: argparse.Namespace) -> None:
+    authority = home.tls / "ca.pem"
+    mark = fingerprint(authority.read_text(encoding="ascii")) if authority.exists() else None
+    if options.json:
+        found = {
+            "names": certificate.names,
+            "expires_at": rfc3339(certificate.ends_at),
+            "renewed_by_heimdall": certificate.ours,
+            "ca": str(authority) if mark else None,
+            "ca_sha256": mark,
+        }
+        print(json.dumps(found))
+        return
+    print(f"names      {', '.join(certificate.names)}")
+    print(f"ends       {certificate.ends_at:%Y-%m-%d}" + (", renewed by itself before" if certificate.ours else ""))
+    if mark:
+        print(f"authority  {authority}")
+        print(f"           SHA-256 {mark}")
+    if options.action == "init":
+        print(
+            "\nIt is used from the next start of Heimdall on: https, and mqtts beside mqtt on loopback.",
+            file=sys.stderr,
+        )
