@@ -24,7 +24,7 @@ from core.errors import Unavailable
 
 PACKAGES = ("agents", "core", "paho")
 COMMAND_LINE = ("heimdall/__init__.py", "heimdall/agent.py", "heimdall/command.py")
-# their METADATA, so that `importlib.metadata` knows the versions inside the file too, and their licences
+# their licences, and their versions, which `importlib.metadata` then finds inside the file too
 DISTRIBUTIONS = ("heimdall-siem", "paho-mqtt")
 
 # the check must be legible to any Python, so it stands here and not in a package
@@ -131,17 +131,20 @@ def _read_package(name: str) -> dict[str, bytes]:
 
 
 def _read_papers(name: str) -> dict[str, bytes]:
-    """Metadata and licences of a distribution, by their names in the file."""
+    """The licences of a distribution and as much of its metadata as tells its version, by their names in the file."""
     for found in distributions(name=name):
         papers = {
             path.as_posix(): Path(str(path.locate())).read_bytes()
             for path in found.files or ()
-            if path.parts[0].endswith(".dist-info") and (path.name == "METADATA" or "licenses" in path.parts)
+            if path.parts[0].endswith(".dist-info") and "licenses" in path.parts
         }
-        # the egg-info that a checkout may have has neither
-        if len(papers) > 1:
-            return papers
-    raise _missing(f"the metadata and licences of {name}")
+        # a checkout may have an egg-info before it, without them
+        if papers:
+            folder = next(iter(papers)).partition("/")[0]
+            # not all of METADATA: it holds the README as it was when this was installed
+            metadata = f"Metadata-Version: 2.1\nName: {found.metadata['Name']}\nVersion: {found.version}\n"
+            return {**papers, f"{folder}/METADATA": metadata.encode()}
+    raise _missing(f"the licences of {name}")
 
 
 def _missing(what: str) -> Unavailable:

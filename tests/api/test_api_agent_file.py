@@ -80,9 +80,7 @@ def test_a_copy_elsewhere_with_other_times_gives_the_same_bytes(tmp_path: Path) 
     assert built.stdout == agent_file.build_agent_file()
 
 
-@pytest.mark.parametrize(
-    ("what", "key"), [("PACKAGES", "the package"), ("DISTRIBUTIONS", "the metadata and licences of")]
-)
+@pytest.mark.parametrize(("what", "key"), [("PACKAGES", "the package"), ("DISTRIBUTIONS", "the licences of")])
 def test_a_part_that_is_not_there_is_a_problem_that_names_it(
     lone_api: Api, monkeypatch: pytest.MonkeyPatch, what: str, key: str
 ) -> None:
