@@ -34,6 +34,7 @@ check: test-environment
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 -p core -p agents -m heimdall.agent -m heimdall.command
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.document --check
 

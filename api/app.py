@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
 
-from api import documents, enroll, events, health, heartbeat, hosts, ingest, keys, metrics, page, sessions
+from api import agent_file, documents, enroll, events, health, heartbeat, hosts, ingest, keys, metrics, page, sessions
 from api.access import Parts
 from api.answers import PROBLEM
 from api.auth import Authenticator
@@ -63,6 +63,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
     install_problems(app)
     for noun in (heartbeat, ingest, hosts, events, health, metrics, keys, enroll, sessions, documents):
         app.include_router(noun.router)
+    app.include_router(agent_file.make_router())
     app.include_router(page.make_router())
     app.add_middleware(Envelope)
     return app

@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import sys
-import time
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Sequence
+from functools import partial
 
-from core.errors import HeimdallError, Invalid
+from agents.run import KINDS
 from core.home import Home
 from core.settings import Settings, load
+from heimdall.agent import add_agent
+from heimdall.command import DONE, add_command, add_commands, make_parser, run_command
 
-Command = Callable[[Settings, argparse.Namespace], int]
-
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 BROKERS = ("auto", "mosquitto", "embedded")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
-    options = parser().parse_args(arguments)
-    os.umask(0o077)  # whatever is written is for its owner alone
-    _log_to_stderr()
-    command: Command = options.command
-    try:
-        return command(load(), options)
-    except HeimdallError as error:
-        print(f"heimdall {options.name}: {error}", file=sys.stderr)
-        return WRONG_USE if isinstance(error, Invalid) else FAILED
-    except ModuleNotFoundError as error:
-        print(
-            f"heimdall {options.name}: {error.name} is not installed: "
-            "the agent alone is; for the rest, pip install 'heimdall-siem[server]'",
-            file=sys.stderr,
-        )
-        return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return run_command(parser(), arguments)
 
 
 def parser() -> argparse.ArgumentParser:
     """All commands with their options; `docs/commands.md` is made of it."""
-    top = argparse.ArgumentParser(
-        prog="heimdall",
-        description="Which machines are alive right now, and what has happened on them?",
-        epilog="Settings are variables of the environment: docs/settings.md has them all.",
-    )
-    top.add_argument("--version", action="version", version=f"heimdall {version('heimdall-siem')}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def add(name: str, command: Command, meaning: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=meaning, description=meaning)
-        sub.set_defaults(command=command, name=name)
-        return sub
-
+    top = make_parser()
+    commands = add_commands(top)
+    add = partial(add_command, commands)
     up = add("up", run_up, "Run all in one: broker, ingestor, API and this machine's own agent, until Ctrl-C.")
     up.add_argument("--broker", choices=BROKERS, default="auto", help="which broker to start (default: %(default)s)")
     up.add_argument("--bind", metavar="ADDRESS", help="address to listen on (default: HEIMDALL_BIND)")
@@ -73,8 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "(the embedded one); only one ingestor may then run",
     )
     add("api", run_api, "Run the API: REST, the gateway for HTTP agents, and the page.")
-    agent = add("agent", run_agent, "Run this machine's agent, or read one log with --read FILE --once.")
-    _add_agent_options(agent)
+    add_agent(commands)
     add("login", run_login, "Print a link that logs in to the page, once, within 15 minutes.")
     add("keeper", run_keeper, "Run the keeper: it alone administers the broker's identities.")
     enroll = add("enroll", run_enroll, "Let a host in: print the command with which it enrols itself, within an hour.")
@@ -83,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     enroll.add_argument("--auto", action="store_true", help="for a fleet: one token for several hosts")
     enroll.add_argument("--uses", type=int, metavar="N", help="with --auto: for how many hosts")
     enroll.add_argument("--url", metavar="URL", help="address of the API for the host (default: as seen from here)")
+    enroll.add_argument("--kind", choices=tuple(KINDS), default="linux", help="kind of host (default: %(default)s)")
     enroll.add_argument("--json", action="store_true", help="print JSON")
     revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")
     revoke.add_argument("host", metavar="HOST", help="its name")
@@ -130,25 +99,8 @@ def _add_tls_options(tls: argparse.ArgumentParser) -> None:
     tls.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _add_agent_options(agent: argparse.ArgumentParser) -> None:
-    from agents.run import add_arguments  # noqa: PLC0415 -- here as everywhere below: only what the command needs
-
-    add_arguments(agent)
-
-
-def _log_to_stderr() -> None:
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its own plugins
-
-
 def run_up(settings: Settings, options: argparse.Namespace) -> int:
-    from heimdall.up import run  # noqa: PLC0415
+    from heimdall.up import run  # noqa: PLC0415 -- here as everywhere below: only what the command needs
 
     if options.bind:
         settings = load({**os.environ, "HEIMDALL_BIND": options.bind})
@@ -173,13 +125,6 @@ def run_api(settings: Settings, _: argparse.Namespace) -> int:
 
     Home(settings.home).prepare()
     return run(settings)
-
-
-def run_agent(settings: Settings, options: argparse.Namespace) -> int:
-    from agents.run import run  # noqa: PLC0415
-
-    Home(settings.home).prepare()
-    return run(settings, options)
 
 
 def run_login(settings: Settings, _: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What some tests need of the machine, by the name of their marker."""
+"""What some tests need of the machine: by the name of their marker, and the oldest Python."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,21 @@ ASYNCAPI_SCHEMA = Path(os.environ.get("ASYNCAPI_SCHEMA", "node_modules/@asyncapi
 
 def _journald() -> bool:
     return Path("/lib/systemd/systemd-journald").exists() and shutil.which("journalctl") is not None and _is_root()
+
+
+def oldest_python() -> str:
+    """The oldest Python on this machine that an agent can run on, 3.9 or newer; at least the one that runs this."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    asked = "import ssl, sqlite3, sys; print(*sys.version_info[:2])"
+    found = [(sys.version_info[:2], sys.executable)]
+    for minor in range(9, sys.version_info.minor):
+        name = f"python3.{minor}"
+        for path in (shutil.which(name), *versions.glob(f"3.{minor}.*/bin/{name}")):
+            # what is on the PATH may be a shim of something that is not there
+            said = path and subprocess.run([path, "-I", "-S", "-c", asked], capture_output=True, text=True, check=False)
+            if said and said.stdout.split() == ["3", str(minor)]:
+                found.append(((3, minor), str(path)))
+    return min(found)[1]
 
 
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {

@@ -21,7 +21,10 @@ GUARDED = [
     ("POST", "/heartbeat"), ("POST", "/ingest"), ("POST", "/system-status"),
     ("GET", "/hosts"), ("GET", "/hosts/web-01"), ("GET", "/events"), ("GET", "/events/1"),
 ]  # fmt: skip
-OPEN = ["/livez", "/docs", "/docs/problems", "/openapi.json", "/", "/app.js", "/app.css", "/tokens.css", "/favicon.svg"]
+OPEN = [
+    "/livez", "/agent.pyz", "/docs", "/docs/problems", "/openapi.json",
+    "/", "/app.js", "/app.css", "/tokens.css", "/favicon.svg",
+]  # fmt: skip
 
 
 def browser(api: Api) -> httpx.Client:

@@ -1,0 +1,76 @@
+"""The frame of a command line: what a command is, and how one is run. Python 3.9: it is in the agent's file too."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from core.errors import HeimdallError, Invalid
+from core.settings import Settings, load
+
+Command = Callable[[Settings, argparse.Namespace], int]
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line without any command."""
+    top = argparse.ArgumentParser(
+        prog="heimdall",
+        description="Which machines are alive right now, and what has happened on them?",
+        epilog="Settings are variables of the environment: docs/settings.md has them all.",
+    )
+    top.add_argument("--version", action="version", version=f"heimdall {version('heimdall-siem')}")
+    return top
+
+
+def add_commands(top: argparse.ArgumentParser) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    """Where the commands of `top` go, by `add_command`."""
+    return top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, meaning: str
+) -> argparse.ArgumentParser:
+    """Add `command` under `name`; returns its parser, for its options."""
+    sub = commands.add_parser(name, help=meaning, description=meaning)
+    sub.set_defaults(command=command, name=name)
+    return sub
+
+
+def run_command(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Run the command that `arguments` name. Returns the exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    options = top.parse_args(arguments)
+    os.umask(0o077)  # whatever is written is for its owner alone
+    _log_to_stderr()
+    command: Command = options.command
+    try:
+        return command(load(), options)
+    except HeimdallError as error:
+        print(f"heimdall {options.name}: {error}", file=sys.stderr)
+        return WRONG_USE if isinstance(error, Invalid) else FAILED
+    except ModuleNotFoundError as error:
+        print(
+            f"heimdall {options.name}: {error.name} is not installed: "
+            "the agent alone is; for the rest, pip install 'heimdall-siem[server]'",
+            file=sys.stderr,
+        )
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _log_to_stderr() -> None:
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its own plugins
