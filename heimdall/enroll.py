@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 import time
 from contextlib import closing
 from datetime import timedelta
 
-from agents.run import KINDS
 from api.agent_file import build_agent_file
 from api.auth import hash_secret, local_name, make_secret
 from broker import launcher
@@ -45,10 +45,17 @@ def run_enroll(settings: Settings, options: argparse.Namespace) -> int:
     expires_at = now + timedelta(hours=TOKEN_HOURS)
     with closing(open_store(settings.database_url, keep_days=settings.keep_days)) as store:
         store.add_token(hash_secret(secret), pattern, uses, expires_at, local_name(), now, replaces=options.replace)
-    url = options.url.rstrip("/") if options.url else settings.api_address
+    url = _check_url(options.url) if options.url else settings.api_address
     token = write_token(Token(url, secret, _find_authority(settings)))
     _print_token(options, pattern, url, token, rfc3339(expires_at))
     return 0
+
+
+def _check_url(url: str) -> str:
+    """`url` without a slash at its end. Raises `Invalid` unless it is one that a shell takes as it stands."""
+    if not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?", url):
+        raise Invalid(f"--url {url!r:.200}: use https://HOST:PORT")
+    return url.rstrip("/")
 
 
 def _find_authority(settings: Settings) -> str:
@@ -58,26 +65,20 @@ def _find_authority(settings: Settings) -> str:
 
 
 def _print_token(options: argparse.Namespace, pattern: str, url: str, token: str, until: str) -> None:
-    fetch = _write_fetch(url)
+    run = f"{_write_fetch(url)} && "
     if options.auto:
         # many may use it: it goes into a file of the fleet's own, not into a command that a shell remembers
-        commands = {kind: f"{fetch} && python3 heimdall.pyz agent --enroll - < TOKEN-FILE" for kind in KINDS}
+        run += f"python3 heimdall.pyz agent --kind {options.kind} --enroll - < TOKEN-FILE"
     else:
-        commands = {
-            kind: f"{fetch} && HEIMDALL_ENROLL_TOKEN={token} python3 heimdall.pyz agent --host {pattern}"
-            for kind in KINDS
-        }
-    command = commands[options.kind]
+        run += f"HEIMDALL_ENROLL_TOKEN={token} python3 heimdall.pyz agent --kind {options.kind} --host {pattern}"
     if options.json:
         name = "pattern" if options.auto else "host"
-        print(json.dumps({
-            name: pattern, "token": token, "command": command, "commands": commands, "expires_at": until,
-        }))  # fmt: skip
+        print(json.dumps({name: pattern, "token": token, "command": run, "expires_at": until}))
         return
     if options.auto:
         print(token)
     print(f"# on {pattern}, before {until[:16]}Z, with nothing but Python 3.9 or newer:", file=sys.stderr)
-    print(command, file=sys.stderr if options.auto else sys.stdout)
+    print(run, file=sys.stderr if options.auto else sys.stdout)
 
 
 def _write_fetch(url: str) -> str:

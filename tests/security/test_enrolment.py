@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -61,11 +63,32 @@ def agent(up: Running, folder: Path, host: str, *words: str, **more: str) -> Ite
         process.communicate()
 
 
+def read_printed(command: str) -> str:
+    """The token in a command that was printed."""
+    found = re.search(r"HEIMDALL_ENROLL_TOKEN=(hmd_\S+) ", command)
+    assert found is not None, command
+    return found[1]
+
+
+@contextlib.contextmanager
+def shell(command: str, folder: Path) -> Iterator[None]:
+    """A shell that runs `command` in `folder`, with a home there and nothing of ours to import."""
+    environment = {"PATH": os.environ["PATH"], "HEIMDALL_HOME": str(folder), "PYTHONSAFEPATH": "1"}
+    process = subprocess.Popen(
+        ["sh", "-c", command], cwd=folder, env=environment, start_new_session=True,
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def test_the_printed_command_makes_a_host_that_speaks_as_itself(up: Running, tmp_path: Path) -> None:
     printed = up.run("enroll", "web-10").stdout.strip()
-    token = printed.partition("=")[2].partition(" ")[0]
-    assert printed == f"HEIMDALL_ENROLL_TOKEN={token} heimdall agent --host web-10"
-    with agent(up, tmp_path, "web-10", HEIMDALL_ENROLL_TOKEN=token):
+    token = read_printed(printed)
+    with shell(printed, tmp_path):
         wait_until(lambda: up.host("web-10"), "the enrolled host is alive")
     home = Home(tmp_path)
     assert home.credential("agent").user == "web-10"
