@@ -6,12 +6,20 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from faults_site import Site, site
 
 REPETITIONS = int(os.environ.get("HEIMDALL_REPETITIONS", "1"))
+SOAK_SECONDS = 480  # before a test counts as hung: under `make soak` it breaks four times as much as under `make test`
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if REPETITIONS > 1 and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(SOAK_SECONDS))
 
 
 @pytest.fixture(params=range(REPETITIONS))
