@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
 import logging
 import os
 import socket
 import ssl
 import threading
-import urllib.error
 import urllib.request
 from http.client import HTTPException
 from typing import Any, Dict, Optional, Tuple
 from urllib.parse import urlsplit
 
-from agents.answer import decode_answer, open_with
+from agents.answer import ask, decode_answer, open_straight, write_post
 from agents.link import Backoff
 from core.errors import Conflict, Invalid, Unavailable
 from core.home import Credential, Home, write_secret
@@ -35,9 +33,7 @@ from core.token import Token, read_token
 
 log = logging.getLogger("heimdall.agent")
 
-TIMEOUT_SECONDS = 20.0
 TRIES = 6
-LONGEST_ANSWER_BYTES = 65_536
 
 
 def enroll(home: Home, host: str, text: str, stopping: threading.Event) -> None:
@@ -113,13 +109,11 @@ class _Server:
 
     def enrol(self, made: Credential) -> Tuple[int, Dict[str, Any]]:
         """Status (0: no answer) and what the server says. Raises `Invalid` when it is not whom the token means."""
-        body = json.dumps({"token": self._token.secret, "host": made.user, "secret": made.password}).encode()
-        headers = {"content-type": "application/json", "user-agent": "heimdall-agent"}
+        content = {"token": self._token.secret, "host": made.user, "secret": made.password}
         try:
             if self._opener is None:
-                self._opener = _open(self._find_trust())
-            request = urllib.request.Request(f"{self.url}/enroll", body, headers, method="POST")  # noqa: S310
-            status, answer = _ask(self._opener, request)
+                self._opener = open_straight(self._find_trust())
+            status, answer = ask(self._opener, write_post(f"{self.url}/enroll", content))
             return status, decode_answer(answer)
         except (OSError, ValueError, HTTPException) as error:
             if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
@@ -130,7 +124,7 @@ class _Server:
         if not self._token.authority:
             return trust(None)
         request = urllib.request.Request(f"{self.url}/ca.pem")  # noqa: S310
-        status, answer = _ask(_open(trust_nobody_in_particular()), request)
+        status, answer = ask(open_straight(trust_nobody_in_particular()), request)
         if status >= 500:
             raise OSError(f"/ca.pem is answered {status}")
         for certificate in split_certificates(answer.decode("ascii", "replace")):
@@ -141,17 +135,3 @@ class _Server:
             f"{self.url} is not the server that the token means, or has a new authority since (its answer: {status}): "
             "make a new token there"
         )
-
-
-def _open(context: ssl.SSLContext) -> urllib.request.OpenerDirector:
-    # no proxy and no redirect: the secret goes to the address in the token and nowhere else
-    return open_with(context, urllib.request.ProxyHandler({}))
-
-
-def _ask(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> Tuple[int, bytes]:
-    try:
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return answer.status, answer.read(LONGEST_ANSWER_BYTES)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read(LONGEST_ANSWER_BYTES)

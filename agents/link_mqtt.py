@@ -10,11 +10,11 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Deque, Optional
+from typing import Callable, Deque, List, Optional, Tuple
 
 from agents.bell import Bell
 from agents.link import Backoff
-from agents.session_mqtt import NOT_DELIVERED, PATIENCE_SECONDS, REFUSED, Lost, Session
+from agents.session_mqtt import NOT_DELIVERED, PATIENCE_SECONDS, REFUSED, Lost, Refused, Session
 from core.errors import HeimdallError, Unavailable
 from core.forwarder import Forwarder
 from core.home import Credential
@@ -31,11 +31,16 @@ STEADY_SECONDS = 5.0
 TOPIC_BYTES = 1024  # what topic, response topic and correlation data add to a message at most
 
 
+# asked at each connection: a secret may be renewed meanwhile, and for a moment either may be the right one
+Logins = Callable[[], List[Credential]]
+
+
 class MqttLink:
     """The agent's session at the broker. `info` is published at each connect, for a broker may forget it."""
 
-    def __init__(self, host: str, broker: BrokerAddress, credential: Credential, info: Info, spool: Spool) -> None:
-        self.host, self.broker, self.credential, self.info = host, broker, credential, info
+    def __init__(self, host: str, broker: BrokerAddress, logins: Logins, info: Info, spool: Spool) -> None:
+        self.host, self.broker, self.info = host, broker, info
+        self._logins = logins
         self.connections = 0
         self.beats_lost = 0
         self.spool_damaged = False
@@ -89,9 +94,9 @@ class MqttLink:
 
     def _serve(self, backoff: Backoff) -> None:
         """One connection, from CONNECT to its end. Raises `Lost` unless the agent stops."""
-        session = Session(self.host, self.broker, self.credential, self.info.interval_s, self._bell)
+        session, max_packet_bytes = self._open()
         try:
-            self._begin(session, session.open(self._stopping))
+            self._begin(session, max_packet_bytes)
             begun = time.monotonic()
             while not self._stopping.is_set():
                 session.turn()
@@ -106,6 +111,17 @@ class MqttLink:
             self.beats_lost += len(self._beats) + sum(sent.beat for sent in session.sent.values())
             self._beats.clear()
             self._forwarder.disconnected(time.monotonic())
+
+    def _open(self) -> Tuple[Session, int]:
+        """The session with the first login that the broker takes, and how many bytes a packet may have."""
+        logins = self._logins()
+        while True:
+            session = Session(self.host, self.broker, logins.pop(0), self.info.interval_s, self._bell)
+            try:
+                return session, session.open(self._stopping)
+            except Refused:
+                if not logins:
+                    raise
 
     def _begin(self, session: Session, max_packet_bytes: int) -> None:
         room = max_packet_bytes - TOPIC_BYTES if max_packet_bytes else MAX_BATCH_BYTES

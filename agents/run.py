@@ -21,9 +21,10 @@ from agents.collector import Collector
 from agents.enrolment import enroll
 from agents.link import Link
 from agents.link_http import HttpLink
-from agents.link_mqtt import MqttLink
+from agents.link_mqtt import Logins, MqttLink
 from agents.machine import describe_machine
 from agents.reading import LineReader, Summary, spool_file, wait_until_sent
+from agents.renewal import Renewal, logins
 from core import lock
 from core.errors import Conflict, Invalid
 from core.home import Home, find_login
@@ -94,7 +95,10 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         if options.read:
             return _run_reading(options, kind, _Sender(home, host, make), stop)
         lock.hold(home.agent_lock, f"the agent of {settings.home}")
-        return _run_agent(make(), stop)
+        agent = make()
+        if home.read_server().get("api"):
+            Renewal(home, stop.event).start()
+        return _run_agent(agent, stop)
 
 
 def _enroll(settings: Settings, options: argparse.Namespace, home: Home, host: str, stop: _Stop) -> None:
@@ -203,8 +207,14 @@ def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval:
         link = HttpLink(host, kind.os_type, settings.api_url, settings.api_key, spool, home.trusted)
     else:
         info = describe_machine(kind.os_type, interval, boot)
-        link = MqttLink(host, settings.broker, find_login(settings, "agent"), info, spool)
+        link = MqttLink(host, settings.broker, _find_logins(settings, home), info, spool)
     return Agent(host, boot, kind.make_collector(host), spool, link, interval)
+
+
+def _find_logins(settings: Settings, home: Home) -> Logins:
+    """How this agent logs in at the broker. Raises `Unavailable` and `Invalid` when it cannot."""
+    login = find_login(settings, "agent")
+    return (lambda: [login]) if settings.broker.user else (lambda: logins(home))
 
 
 def _find_kind(name: Optional[str]) -> Kind:

@@ -45,6 +45,10 @@ class Lost(Exception):
         self.at_least = at_least
 
 
+class Refused(Lost):
+    """The broker does not take the login or the name."""
+
+
 class Sent(NamedTuple):
     """A message that waits for its PUBACK; neither a batch nor a beat: birth, info or goodbye."""
 
@@ -138,10 +142,10 @@ class Session:
             self.turn()
         code, text, granted = self._inbox.connack
         if code >= REFUSED:
-            hint = ""
-            if code in HOPELESS:
-                hint = f": the broker does not take the credentials or the name of {self.host}; enrol the host again"
-            raise Lost(f"refused, 0x{code:02x} {text}{hint}", RETRY_REFUSED_SECONDS if code in HOPELESS else 0.0)
+            if code not in HOPELESS:
+                raise Lost(f"refused, 0x{code:02x} {text}")
+            hint = f"the broker does not take the credentials or the name of {self.host}; enrol the host again"
+            raise Refused(f"refused, 0x{code:02x} {text}: {hint}", RETRY_REFUSED_SECONDS)
         self._receive_maximum = getattr(granted, "ReceiveMaximum", 65_535)
         return int(getattr(granted, "MaximumPacketSize", 0))
 

@@ -188,6 +188,16 @@ class EnrolledAnswer(_Answer):
     broker: Annotated[str, Field(description="Where to speak.", examples=["mqtt://127.0.0.1:1883"])]
 
 
+class RenewalAnswer(_Answer):
+    """What is new for a host."""
+
+    success: Success
+    host: Annotated[str, Field(examples=["web-01"])]
+    renew: Annotated[bool, Field(description="Whether a `new_secret` is asked for.")]
+    renewed: Annotated[bool, Field(description="Whether the `new_secret` that came is in force.")]
+    ca: Annotated[str | None, Field(description="The certificates (PEM) to trust; null: those of every machine.")]
+
+
 class ProblemAnswer(BaseModel):
     """A problem (RFC 9457)."""
 
@@ -277,4 +287,16 @@ ENROLL_BODY = describe_body(
         },
     },
     {"token": "…", "host": "web-01", "secret": "32 or more random characters of A-Z a-z 0-9"},
+)
+RENEWAL_BODY = describe_body(
+    {
+        "type": "object",
+        "required": ["host", "secret"],
+        "properties": {
+            "host": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,253}$"},
+            "secret": {"type": "string", "minLength": 32, "maxLength": 256, "description": "The one in force."},
+            "new_secret": {"type": ["string", "null"], "description": "The one to be in force, when it was asked for."},
+        },
+    },
+    {"host": "web-01", "secret": "32 or more random characters of A-Z a-z 0-9"},
 )

@@ -11,7 +11,21 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
 
-from api import agent_file, documents, enroll, events, health, heartbeat, hosts, ingest, keys, metrics, page, sessions
+from api import (
+    agent_file,
+    documents,
+    enroll,
+    events,
+    health,
+    heartbeat,
+    hosts,
+    ingest,
+    keys,
+    metrics,
+    page,
+    renewal,
+    sessions,
+)
 from api.access import Parts
 from api.answers import PROBLEM
 from api.auth import Authenticator
@@ -61,7 +75,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         responses={"default": PROBLEM},
     )
     install_problems(app)
-    for noun in (heartbeat, ingest, hosts, events, health, metrics, keys, enroll, sessions, documents):
+    for noun in (heartbeat, ingest, hosts, events, health, metrics, keys, enroll, renewal, sessions, documents):
         app.include_router(noun.router)
     app.include_router(agent_file.make_router())
     app.include_router(page.make_router())

@@ -22,7 +22,6 @@ from core.errors import Invalid, Unavailable
 from core.home import Home
 from core.settings import BrokerAddress, Settings
 from core.topics import check_host
-from store import Order
 
 MAX_BODY_BYTES = 8_192
 SHORTEST_SECRET, LONGEST_SECRET = 32, 256
@@ -38,21 +37,16 @@ async def enroll(request: Request, parts: PartsOf) -> Response:
 
     Over plain HTTP from this machine alone.
     """
-    _expect_privacy(request)
+    expect_privacy(request)
     token, host, secret = _read(decode_json(await read_body(request, MAX_BODY_BYTES)))
     digest = hash_secret(token)
     address = expect_patience(request, parts, digest)
-    public_key = await run_in_threadpool(parts.store.read_keeper_key)
-    if public_key is None:
-        raise Unavailable("nobody can enrol here: no keeper has run yet (the embedded broker has none)")
-    sealed = SealedBox(PublicKey(public_key)).encrypt(secret.encode())
+    sealed = await seal(parts, secret)
     number = await run_in_threadpool(parts.store.use_token, digest, host, hash_secret(secret), sealed, utc_now())
     if number is None:
         parts.tries.was_wrong(address, digest, time.monotonic())
         raise Refused(403, "the token is unknown or has expired: make a new one with `heimdall enroll`")
-    order = await _await_keeper(parts, number)
-    if order.error is not None:
-        raise Unavailable(f"the broker did not take {host}: {order.error}")
+    await await_keeper(parts, host, number)
     return answer_json({"success": True, "host": host, "broker": _name_broker(request, parts.settings)})
 
 
@@ -74,7 +68,8 @@ def show_authority(parts: PartsOf) -> Response:
     return PlainTextResponse(text, media_type="application/x-pem-file")
 
 
-def _expect_privacy(request: Request) -> None:
+def expect_privacy(request: Request) -> None:
+    """Raise `Refused` when the request came from another machine unencrypted."""
     client = request.client.host if request.client else ""
     try:
         near = ipaddress.ip_address(client.partition("%")[0]).is_loopback
@@ -90,18 +85,34 @@ def _read(body: Any) -> tuple[str, str, str]:
     token, secret = body.get("token"), body.get("secret")
     if not isinstance(token, str) or not token:
         raise Invalid("token is missing: it is what `heimdall enroll` prints")
+    return token, check_host(body.get("host"), "host"), check_secret("secret", secret)
+
+
+def check_secret(name: str, secret: Any) -> str:
+    """`secret`, which came as `name`. Raises `Invalid` when no broker would take it, or it is too short to be one."""
     fits = isinstance(secret, str) and secret.isascii() and secret.isprintable() and " " not in secret
     if not isinstance(secret, str) or not fits or not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
-        raise Invalid(f"secret: use {SHORTEST_SECRET} to {LONGEST_SECRET} printable ASCII characters without spaces")
-    return token, check_host(body.get("host"), "host"), secret
+        raise Invalid(f"{name}: use {SHORTEST_SECRET} to {LONGEST_SECRET} printable ASCII characters without spaces")
+    return secret
 
 
-async def _await_keeper(parts: Parts, number: int) -> Order:
+async def seal(parts: Parts, secret: str) -> bytes:
+    """`secret` so that the keeper alone can read it. Raises `Unavailable` when there is no keeper."""
+    public_key = await run_in_threadpool(parts.store.read_keeper_key)
+    if public_key is None:
+        raise Unavailable("nobody can enrol here: no keeper has run yet (the embedded broker has none)")
+    return SealedBox(PublicKey(public_key)).encrypt(secret.encode())
+
+
+async def await_keeper(parts: Parts, host: str, number: int) -> None:
+    """Return when the broker lets `host` in as the order says. Raises `Unavailable` when it does not."""
     deadline, pause = time.monotonic() + WAIT_SECONDS, POLL_SECONDS
     while True:
         order = await run_in_threadpool(parts.store.read_order, number)
+        if order.error is not None:
+            raise Unavailable(f"the broker did not take {host}: {order.error}")
         if order.done:
-            return order
+            return
         if time.monotonic() > deadline:
             raise Unavailable("the keeper has not answered yet: try again with the same token, host and secret")
         await asyncio.sleep(pause)

@@ -15,13 +15,12 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -86,8 +85,7 @@ def renew(home: Home, names: Sequence[str] = ()) -> Certificate:
         raise Invalid("this certificate was given, not made here: give a newer one with `heimdall tls use`")
     for name in names:
         _check_name(name)
-    # in a certificate names stand before addresses: what hosts are told is kept beside it
-    return _issue(home, names or [(home.tls / "name").read_text(encoding="utf-8").strip(), *kept.names])
+    return _issue(home, names or [_main_name(home), *kept.names])
 
 
 def renew_when_due(home: Home) -> Certificate | None:
@@ -96,6 +94,34 @@ def renew_when_due(home: Home) -> Certificate | None:
         return None
     kept = read(home)
     return renew(home) if kept.ours and kept.due else None
+
+
+def rotate(home: Home) -> Certificate:
+    """Begin or end the change to a new authority: hosts learn of it first, then it signs and the old one is gone.
+
+    Raises `Unavailable` when there is no authority of our own, and `Invalid`.
+    """
+    if not read(home).ours:
+        raise Invalid("this certificate was given, not made here: there is no authority of our own to change")
+    if not rotation_began(home):
+        key = ec.generate_private_key(ec.SECP256R1())
+        before, _ = _read_authority(home, "ca.key")
+        # the one that signs stands first: its fingerprint is the one in tokens
+        write_secret(home.tls / "ca.pem", _text(before) + _text(_sign_authority(key, _main_name(home))))
+        write_secret(home.tls / "ca-next.key", _private_text(key))
+        return read(home)
+    certificate = _issue(home, [_main_name(home), *read(home).names], "ca-next.key")
+    write_secret(home.tls / "ca.pem", _text(_read_authority(home, "ca-next.key")[0]))
+    os.replace(home.tls / "ca-next.key", home.tls / "ca.key")
+    return certificate
+
+
+def rotation_began(home: Home) -> datetime | None:
+    """Since when (UTC) hosts learn of a new authority; `None` when none is under way."""
+    try:
+        return datetime.fromtimestamp((home.tls / "ca-next.key").stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
 
 
 def use(home: Home, certificate: Path, key: Path, authority: Path | None) -> Certificate:
@@ -117,8 +143,8 @@ def use(home: Home, certificate: Path, key: Path, authority: Path | None) -> Cer
     if not names:
         raise Invalid(f"{certificate} names no host (a subject alternative name without *)")
     _prepare(home)
-    for file in (home.tls / "ca.key", home.tls / "ca.pem"):
-        file.unlink(missing_ok=True)
+    for name in ("ca.key", "ca-next.key", "ca.pem"):
+        (home.tls / name).unlink(missing_ok=True)
     if authority is not None:
         text = _read(authority)
         x509.load_pem_x509_certificates(text)
@@ -148,6 +174,11 @@ def reload_broker(home: Home) -> None:
     if holder.isdigit():
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(holder), signal.SIGHUP)
+
+
+def _main_name(home: Home) -> str:
+    # in a certificate names stand before addresses: the one that hosts are told is kept beside it
+    return (home.tls / "name").read_text(encoding="utf-8").strip()
 
 
 def _prepare(home: Home) -> None:
@@ -221,9 +252,9 @@ def _sign_authority(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certific
     return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
 
 
-def _issue(home: Home, names: Sequence[str]) -> Certificate:
+def _issue(home: Home, names: Sequence[str], signer_file: str = "ca.key") -> Certificate:
     """Sign a certificate with a key of its own, and put it in place."""
-    authority, signer = _read_authority(home)
+    authority, signer = _read_authority(home, signer_file)
     key = ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     everything = list(dict.fromkeys([*names, *LOOPBACK]))
@@ -252,14 +283,15 @@ def _write_authority(home: Home, key: ec.EllipticCurvePrivateKey, certificate: x
     write_secret(home.tls / "ca.pem", _text(certificate))
 
 
-def _read_authority(home: Home) -> tuple[x509.Certificate, CertificateIssuerPrivateKeyTypes]:
+def _read_authority(home: Home, key_file: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     try:
-        certificate = x509.load_pem_x509_certificates((home.tls / "ca.pem").read_bytes())[0]
-        key = load_pem_private_key(read_secret(home.tls / "ca.key").encode(), password=None)
+        key = load_pem_private_key(read_secret(home.tls / key_file).encode(), password=None)
+        for certificate in x509.load_pem_x509_certificates((home.tls / "ca.pem").read_bytes()):
+            if isinstance(key, ec.EllipticCurvePrivateKey) and certificate.public_key() == key.public_key():
+                return certificate, key
     except (OSError, ValueError) as error:
         raise Unavailable(f"the authority in {home.tls} cannot be read ({error})") from error
-    assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 -- no other is ever written
-    return certificate, key
+    raise Unavailable(f"{home.tls / key_file} is not the key of a certificate in {home.tls / 'ca.pem'}")
 
 
 def _text(certificate: x509.Certificate) -> str:

@@ -18,7 +18,7 @@ from core.clock import rfc3339, utc_now
 from core.errors import Invalid, Unavailable
 from core.home import Home
 from core.settings import Settings
-from core.tls import fingerprint
+from core.tls import fingerprint, split_certificates
 from core.token import Token, write_token
 from core.topics import check_host
 from store import Store, open_store
@@ -61,7 +61,10 @@ def _check_url(url: str) -> str:
 def _find_authority(settings: Settings) -> str:
     """The fingerprint of the authority that this server proves itself by, empty without one."""
     authority = Home(settings.home).tls / "ca.pem"
-    return fingerprint(authority.read_text(encoding="ascii")) if settings.tls_name and authority.exists() else ""
+    if not settings.tls_name or not authority.exists():
+        return ""
+    # the one that signs stands first
+    return fingerprint(split_certificates(authority.read_text(encoding="ascii"))[0])
 
 
 def _print_token(options: argparse.Namespace, pattern: str, url: str, token: str, until: str) -> None:
@@ -107,6 +110,27 @@ def run_revoke(settings: Settings, options: argparse.Namespace) -> int:
         print(json.dumps({"host": host, "revoked": True}))
     else:
         print(f"{host} is revoked: it is cut off, and may not come back", file=sys.stderr)
+    return 0
+
+
+def run_rotate(settings: Settings, options: argparse.Namespace) -> int:
+    """Ask hosts for new secrets, or list who has still to take one. Raises `Invalid` and `Unavailable`."""
+    if options.all and options.hosts:
+        raise Invalid("--all is every host: name none beside it")
+    hosts = None if options.all else [check_host(host, "host") for host in options.hosts]
+    with closing(open_store(settings.database_url, keep_days=settings.keep_days)) as store:
+        if hosts is None or hosts:
+            store.ask_to_renew(hosts, local_name(), utc_now())
+        awaited = store.read_awaited()
+    if options.json:
+        print(json.dumps({"awaited": awaited}))
+        return 0
+    for host in awaited:
+        print(host)
+    print(
+        f"{len(awaited)} hosts have still to take a new secret: each does so once a day and after its start",
+        file=sys.stderr,
+    )
     return 0
 
 

@@ -56,6 +56,10 @@ def parser() -> argparse.ArgumentParser:
     revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")
     revoke.add_argument("host", metavar="HOST", help="its name")
     revoke.add_argument("--json", action="store_true", help="print JSON")
+    rotate = add("rotate", run_rotate, "Ask hosts for new secrets of their own making; list those that have still to.")
+    rotate.add_argument("hosts", nargs="*", metavar="HOST", help="which (without any: only list)")
+    rotate.add_argument("--all", action="store_true", help="every enrolled host")
+    rotate.add_argument("--json", action="store_true", help="print JSON")
     keys = add("keys", run_keys, "List the API keys; make or revoke one.")
     _add_key_options(keys)
     audit = add("audit", run_audit, "Print the audit trail: who did what, newest first.")
@@ -82,9 +86,10 @@ def _add_key_options(keys: argparse.ArgumentParser) -> None:
 
 def _add_tls_options(tls: argparse.ArgumentParser) -> None:
     tls.add_argument(
-        "action", choices=("init", "use", "renew", "show"),
-        help="init makes an authority and a certificate; use takes one from elsewhere; renew makes a new one now "
-        "(`up` does so by itself, 30 days before the end); show tells what is in use",
+        "action", choices=("init", "use", "renew", "rotate", "show"),
+        help="init makes an authority and a certificate; use takes one from elsewhere; renew makes a new certificate "
+        "now (`up` does so by itself, 30 days before the end); rotate makes a new authority, and once more, when the "
+        "hosts know it, ends the old one; show tells what is in use",
     )  # fmt: skip
     tls.add_argument(
         "--name", action="append", default=[], metavar="NAME", dest="names",
@@ -96,6 +101,7 @@ def _add_tls_options(tls: argparse.ArgumentParser) -> None:
     tls.add_argument(
         "--ca", metavar="FILE", help="with use: the authority that hosts shall trust, if not one that they do anyway"
     )
+    tls.add_argument("--anyway", action="store_true", help="with rotate: also when hosts do not know the new authority")
     tls.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -162,6 +168,13 @@ def run_revoke(settings: Settings, options: argparse.Namespace) -> int:
     return run(settings, options)
 
 
+def run_rotate(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.enroll import run_rotate as run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
 def run_keys(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.keys import run_keys as run  # noqa: PLC0415
 
@@ -179,7 +192,7 @@ def run_audit(settings: Settings, options: argparse.Namespace) -> int:
 def run_tls(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.tls import run  # noqa: PLC0415
 
-    return run(Home(settings.home), options)
+    return run(settings, Home(settings.home), options)
 
 
 def run_setup(settings: Settings, options: argparse.Namespace) -> int:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from broker import certificates
 from core.clock import rfc3339
-from core.errors import Invalid
+from core.errors import Conflict, Invalid
 from core.home import Home
-from core.tls import fingerprint
+from core.settings import Settings
+from core.tls import fingerprint, split_certificates
+from store import open_store
 
 
-def run(home: Home, options: argparse.Namespace) -> int:
+def run(settings: Settings, home: Home, options: argparse.Namespace) -> int:
     """Do what was asked, then show what is in use. Raises `Invalid`, `Conflict` and `Unavailable`."""
     given = options.certificate or options.key or options.ca
     if given and options.action != "use":
@@ -25,6 +28,9 @@ def run(home: Home, options: argparse.Namespace) -> int:
         certificate = certificates.init(home, options.names or certificates.find_names())
     elif options.action == "renew":
         certificate = certificates.renew(home, options.names)
+    elif options.action == "rotate":
+        _expect_known(settings, home, options.anyway)
+        certificate = certificates.rotate(home)
     elif options.action == "use":
         if not options.certificate or not options.key:
             raise Invalid("`heimdall tls use` needs --certificate FILE and --key FILE")
@@ -36,9 +42,25 @@ def run(home: Home, options: argparse.Namespace) -> int:
     return 0
 
 
+def _expect_known(settings: Settings, home: Home, anyway: bool) -> None:
+    """Raise `Conflict` when hosts would trust this server no more, for they have not heard of the new authority."""
+    began = certificates.rotation_began(home)
+    if began is None or anyway:
+        return
+    with closing(open_store(settings.database_url, keep_days=settings.keep_days)) as store:
+        late = store.read_awaited(since=began)
+    if late:
+        raise Conflict(
+            f"{len(late)} hosts have not come by since the new authority was made, {rfc3339(began)}: "
+            f"{', '.join(late[:10])}{' …' if len(late) > 10 else ''}. They do once a day; with --anyway those must be "
+            "enrolled again"
+        )
+
+
 def _show(home: Home, certificate: certificates.Certificate, options: argparse.Namespace) -> None:
     authority = home.tls / "ca.pem"
-    mark = fingerprint(authority.read_text(encoding="ascii")) if authority.exists() else None
+    mark = fingerprint(split_certificates(authority.read_text(encoding="ascii"))[0]) if authority.exists() else None
+    began = certificates.rotation_began(home)
     if options.json:
         found = {
             "names": certificate.names,
@@ -46,6 +68,7 @@ def _show(home: Home, certificate: certificates.Certificate, options: argparse.N
             "renewed_by_heimdall": certificate.ours,
             "ca": str(authority) if mark else None,
             "ca_sha256": mark,
+            "rotation_began": rfc3339(began) if began else None,
         }
         print(json.dumps(found))
         return

@@ -1,6 +1,7 @@
 """The store: tables, queries and migrations, the same for SQLite and PostgreSQL."""
 
 from store.database import Unstorable
+from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
     Beat,
@@ -26,10 +27,12 @@ __all__ = [
     "HostStatus",
     "Key",
     "KeyRow",
+    "NewSecret",
     "Order",
     "Store",
     "StoredEvent",
     "Unstorable",
+    "Visit",
     "WriteBatch",
     "Written",
     "open_store",

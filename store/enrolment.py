@@ -88,7 +88,7 @@ def use_token(
         kept = _find_enrolled(connection, host)
         again = (token_hash, secret_hash)
         if kept is not None and (kept.token_hash, kept.secret_hash, kept.revoked_at) == (*again, None):
-            return _order_again(connection, host, sealed, now)
+            return order_enrolment(connection, host, sealed, now, again=True)
         if token.uses_left < 1:
             raise Conflict("the token has been used: make a new one with `heimdall enroll`")
         if not fnmatchcase(host, token.pattern):
@@ -98,20 +98,21 @@ def use_token(
         connection.execute(update(tokens).where(tokens.c.hash == token_hash).values(uses_left=tokens.c.uses_left - 1))
         values = {
             "source_host": host, "folded": host.lower(), "token_hash": token_hash, "secret_hash": secret_hash,
-            "enrolled_at": now, "revoked_at": None,
+            "enrolled_at": now, "revoked_at": None, "renew": 0, "visited_at": None,
         }  # fmt: skip
         connection.execute(upsert_row(connection, enrolled, values))
         record_act(connection, f"token of {token.made_by}", "host.enrolled", host, "", now)
-        return _order(connection, "enroll", host, sealed, now)
+        return order_enrolment(connection, host, sealed, now, again=False)
 
 
-def _order_again(connection: Connection, host: str, sealed: bytes, now: datetime) -> int:
-    order = keeper_orders.c
-    query = select(order.id, order.error).where(order.host == host, order.kind == "enroll").order_by(order.id.desc())
-    newest = connection.execute(query.limit(1)).first()
-    if newest is None or newest.error is not None:
-        return _order(connection, "enroll", host, sealed, now)
-    return int(newest.id)
+def order_enrolment(connection: Connection, host: str, sealed: bytes, now: datetime, *, again: bool) -> int:
+    """Tell the keeper to let `host` in with the `sealed` secret; `again` is the order of before, unless it failed."""
+    if again:
+        found = select(_ORDER.id, _ORDER.error).where(_ORDER.host == host, _ORDER.kind == "enroll")
+        newest = connection.execute(found.order_by(_ORDER.id.desc()).limit(1)).first()
+        if newest is not None and newest.error is None:
+            return int(newest.id)
+    return _order(connection, "enroll", host, sealed, now)
 
 
 def revoke_host(database: Database, host: str, who: str, now: datetime) -> int:

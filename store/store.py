@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from core.errors import Invalid
-from store import audit, enrolment, hosts, keys, leases, postgres, queries, sqlite
+from store import audit, enrolment, hosts, keys, leases, postgres, queries, renewal, sqlite
 from store.database import Database, Unusable
 from store.dead_letters import Cap
 from store.events import write_batch
 from store.migrations import upgrade_schema
+from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
     Beat,
@@ -154,6 +155,18 @@ class Store:
     def use_token(self, hash: str, host: str, secret_hash: str, sealed: bytes, now: datetime) -> int | None:
         """Enrol a host by a token (see `enrolment.use_token`): the keeper's order, or `None`. Raises `Conflict`."""
         return enrolment.use_token(self.database, hash, host, secret_hash, sealed, now)
+
+    def visit(self, host: str, secret_hash: str, new: NewSecret | None, now: datetime) -> Visit | None:
+        """An enrolled host comes by (see `renewal.visit`)."""
+        return renewal.visit(self.database, host, secret_hash, new, now)
+
+    def ask_to_renew(self, hosts: Sequence[str] | None, who: str, now: datetime) -> list[str]:
+        """Ask enrolled hosts for new secrets (see `renewal.ask_to_renew`). Raises `Invalid`."""
+        return renewal.ask_to_renew(self.database, hosts, who, now)
+
+    def read_awaited(self, since: datetime | None = None) -> list[str]:
+        """Which enrolled hosts have still to take a new secret, or to come by after `since`."""
+        return renewal.read_awaited(self.database, since)
 
     def revoke_host(self, host: str, who: str, now: datetime) -> int:
         """Take a host's right to speak: the keeper's order."""

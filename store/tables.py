@@ -254,6 +254,8 @@ enrolled = Table(
     Column("secret_hash", Text, nullable=False),
     Column("enrolled_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    Column("renew", SmallInteger, nullable=False, server_default="0"),
+    Column("visited_at", Moment),
     UniqueConstraint("folded", name="enrolled_folded"),
 )
 

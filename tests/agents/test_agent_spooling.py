@@ -52,7 +52,7 @@ class Running:
     def __init__(self, spool: Spool) -> None:
         self.source = Counting()
         address = BrokerAddress("mqtt", "127.0.0.1", free_port())
-        self.link = MqttLink("web-01", address, Credential("web-01", "x"), Info("LINUX", "1"), spool)
+        self.link = MqttLink("web-01", address, lambda: [Credential("web-01", "x")], Info("LINUX", "1"), spool)
         self.agent = Agent("web-01", "boot", self.source, spool, self.link, 1.0)
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.agent.run, args=(self.stopping,))

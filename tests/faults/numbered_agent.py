@@ -91,7 +91,7 @@ def make_agent(settings: Settings, home: Home, count: int) -> Agent:
         link = HttpLink(host, "LINUX", settings.api_url, settings.api_key, spool)
     else:
         info = describe_machine("LINUX", INTERVAL_SECONDS, boot)
-        link = MqttLink(host, settings.broker, find_login(settings, "agent"), info, spool)
+        link = MqttLink(host, settings.broker, lambda: [find_login(settings, "agent")], info, spool)
         # an agent that knows no back-pressure, for a broker's limits are then met by few agents
         link._forwarder.window = int(os.environ.get("TEST_WINDOW", link._forwarder.window))
     at_once, pause_seconds = int(os.environ.get("TEST_AT_ONCE", "20")), float(os.environ.get("TEST_PAUSE", "0.01"))
