@@ -29,6 +29,8 @@ METRICS: Tuple[Metric, ...] = (
     Metric("events_stored", COUNTER, "Events that were stored, each once."),
     Metric("events_duplicate", COUNTER, "Events that were stored already."),
     Metric("dead_letters", COUNTER, "What was refused and went to the dead letters, conflicts too."),
+    Metric("messages_dropped", COUNTER, "Events, heartbeats and info of revoked or disabled hosts: not stored."),
+    Metric("hosts_disabled", COUNTER, "Hosts that were disabled because they stayed above their limit: alert on any."),
     Metric("commits", COUNTER, "Transactions that were committed."),
     Metric("commit_failures", COUNTER, "Attempts to commit that failed and were made again."),
     Metric("reconnects", COUNTER, "Times that a session at the broker was opened again."),

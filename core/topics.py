@@ -8,6 +8,7 @@
 | `heimdall/v1/hosts/{host}/info` | agent | yes |
 | `heimdall/v1/hosts/{host}/receipt` | ingestor | no |
 | `heimdall/v1/hosts/{host}/verdict` | watch | yes |
+| `heimdall/v1/hosts/{client id}/events`, `…/heartbeat` | ingestor, for its probes | no |
 | `heimdall/v1/alerts/{id}` | watch | yes |
 | `heimdall/v1/dead` | ingestor | no |
 | `heimdall/v1/services/{name}/{instance}` | each service, broker as its will | yes |
@@ -78,6 +79,16 @@ def shared(topic_filter: str, group: str = INGESTORS) -> str:
 def service_topic(name: str, instance: str) -> str:
     """Where service `name` gives its sign of life; `instance` tells several of them apart."""
     return f"{SERVICES}/{name}/{instance}"
+
+
+def probe_topic(client_id: str, kind: str) -> str:
+    """Where an ingestor probes how long messages of `kind` wait: among them, under a name that no host can have."""
+    return f"{HOSTS}/{client_id}/{kind}"
+
+
+def is_probe(topic: str) -> bool:
+    """Whether `topic` is some ingestor's for its probes."""
+    return topic.startswith(f"{HOSTS}/@")
 
 
 def parse_host_topic(topic: str) -> HostTopic | None:

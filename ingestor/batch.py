@@ -61,6 +61,8 @@ class Batch:
             self.retained.add(packet.topic)
         found = topics.parse_host_topic(packet.topic)
         if found is None:
+            if topics.is_probe(packet.topic):
+                return
             self._bury(packet, None, "the topic names no host that could be one", payload)
         elif found.kind == topics.EVENTS:
             self._take_events(connection, packet, found.host)

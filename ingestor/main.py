@@ -37,8 +37,9 @@ class Ingestor:
         self._slot = slot
         self._session_id = str(uuid.uuid4())
         self._topic = topics.service_topic("ingestor", str(slot.number))
-        self._writer = Writer(store)
         client_id = f"{credential.user}-{slot.number}"
+        # the embedded broker, which is not shared, knows no identities that a keeper could disable
+        self._writer = Writer(store, client_id, keeper=shared)
         self._events = Session(
             settings.broker, credential, client_id, _filters([topics.EVENTS], shared), self._writer.deliver_events,
             before_return=self._keep_slot,

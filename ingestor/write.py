@@ -4,6 +4,7 @@
    one transaction at most, whatever the backlog.
 2. A batch is written in one transaction, and again until it is committed: nothing is given up.
 3. Only then its PUBACKs go out, in the order of receipt, and its receipts.
+4. On a busy line it sees to the limits of each host.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 import mqtt5
@@ -21,6 +24,7 @@ from core.clock import utc_now
 from core.errors import HeimdallError
 from core.messages import DeadNotice, encode
 from ingestor.batch import Batch
+from ingestor.limits import BUSY_SECONDS, Limits
 from ingestor.metrics import Metrics
 from ingestor.session import Connection
 from store import DeadLetter, Store, Unstorable, WriteBatch, Written
@@ -46,7 +50,7 @@ class Work(NamedTuple):
 class Writer:
     """Takes messages from the sessions and stores them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, client_id: str = "@ingestor-1", *, keeper: bool = True) -> None:
         self._store = store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._full: deque[Batch] = deque()
@@ -57,6 +61,7 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self.metrics = Metrics()
+        self._limits = Limits(store, client_id, self.metrics, keeper=keeper)
         self.hosts: set[str] = set()  # heard of since the last log line, which empties it
         self._trouble = ""
         self._committing_since: float | None = None
@@ -74,6 +79,7 @@ class Writer:
         """Take messages of the events session; stop reading it while enough waits."""
         now = utc_now()
         self.metrics.add("messages_received", len(packets))
+        self._limits.take(topics.EVENTS, connection, packets, asyncio.get_running_loop().time())
         for packet in packets:
             self._events.take(connection, packet, now)
             if self._events.full:
@@ -89,6 +95,7 @@ class Writer:
         """Take messages of the presence session; stop reading it at a batch full: beats coalesce, PUBACKs do not."""
         now = utc_now()
         self.metrics.add("messages_received", len(packets))
+        self._limits.take(topics.HEARTBEAT, connection, packets, asyncio.get_running_loop().time())
         for packet in packets:
             self._presence.take(connection, packet, now)
         if self._presence.full:
@@ -102,11 +109,20 @@ class Writer:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            busy_since = asyncio.get_running_loop().time()
             while (work := self._next()) is not None:
                 await self._commit(work)
+                await self._keep_limits(busy_since)
                 if work.events.messages + work.presence.messages >= BUSY_MESSAGES and not self._full:
                     await asyncio.sleep(GATHER_SECONDS)
             self._idle.set()
+
+    async def _keep_limits(self, busy_since: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - busy_since >= BUSY_SECONDS:
+            self._limits.probe(now)
+        if found := self._limits.collect(now):
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._limits.deal_with, found)
 
     async def drain(self, seconds: float) -> None:
         """Wait until all that came in is stored, or until `seconds` have passed."""
@@ -134,7 +150,8 @@ class Writer:
         self._committing_since = loop.time()
         while True:
             try:
-                written = await loop.run_in_executor(self._thread, self._write, work)
+                held_off = self._limits.held_off(loop.time())
+                written = await loop.run_in_executor(self._thread, self._write, work, held_off)
                 break
             except Exception as error:  # noqa: BLE001 -- a fault of our own too: a new process would only meet it again
                 self._note_trouble(error)
@@ -144,11 +161,10 @@ class Writer:
             log.info("commits work again")
         seconds = loop.time() - self._committing_since
         self._trouble, self._committing_since = "", None
-        # what the store itself refused came with the events: conflicts, and what no database can store
-        work.events.dead += written.letters[len(work.events.dead) + len(work.presence.dead) :]
         self._count(work, written, seconds)
-        settle(work.events)
-        settle(work.presence)
+        settle(work.events, written.unanswered)
+        settle(work.presence, written.unanswered)
+        tell_of(written.letters, work)
         if len(self._full) < WAITING_BATCHES:
             for connection in self._paused:
                 connection.pause(False)
@@ -162,17 +178,20 @@ class Writer:
         self._trouble = trouble
         self.metrics.add("commit_failures")
 
-    def _write(self, work: Work) -> Written:
+    def _write(self, work: Work, held_off: frozenset[str] = frozenset()) -> Written:
         """In the writer's thread. The infos, which are few and can be written twice, come first."""
         now = utc_now()
         dead = [*work.events.dead, *work.presence.dead]
+        dropped = 0
         for host, info in work.presence.infos.items():
             try:
-                self._store.record_info(host, info, now)
+                dropped += host in held_off or not self._store.record_info(host, info, now)
             except Unstorable as error:
                 payload = info.encode("utf-8", "backslashreplace")
                 dead.append(DeadLetter(topics.host_topic(host, topics.INFO), host, str(error), payload, len(payload)))
-        return self._store.write(WriteBatch(work.events.events, now, dead, [*work.presence.beats.values()]))
+        beats = [*work.presence.beats.values()]
+        written = self._store.write(WriteBatch(work.events.events, now, dead, beats, held_off))
+        return replace(written, dropped=written.dropped + dropped) if dropped else written
 
     def _count(self, work: Work, written: Written, seconds: float) -> None:
         events, presence = work
@@ -182,7 +201,8 @@ class Writer:
         metrics.add("heartbeats_received", presence.heartbeats)
         metrics.add("events_stored", written.stored)
         metrics.add("events_duplicate", written.duplicates)
-        metrics.add("dead_letters", len(events.dead) + len(presence.dead))
+        metrics.add("dead_letters", len(written.letters))
+        metrics.add("messages_dropped", written.dropped)
         metrics.add("commits")
         metrics.observe("batch_events", len(events.events))
         metrics.observe("commit_seconds", seconds)
@@ -197,15 +217,22 @@ class Writer:
         self._thread.shutdown(wait=True)
 
 
-def settle(batch: Batch) -> None:
-    """Say what may be said after the commit: PUBACKs in the order of receipt, receipts, notices of dead letters."""
+def settle(batch: Batch, unanswered: frozenset[str]) -> None:
+    """Say what may be said after the commit: PUBACKs in the order of receipt, and receipts."""
     for connection, packet_ids in batch.acknowledgements.items():
         connection.acknowledge(packet_ids)
     for connection, topic, correlation in batch.receipts:
+        if unanswered and (host := topics.parse_host_topic(topic)) is not None and host.host in unanswered:
+            continue
         connection.write(mqtt5.PublishPacket(topic, b"", correlation_data=correlation).write())
     # a batch may hold messages of a connection that has broken since: the last one is the living one
     for connection in list(batch.acknowledgements)[-1:]:
         for topic in batch.retained:
             connection.write(mqtt5.PublishPacket(topic, b"", retain=True).write())
-        for letter in batch.dead[:NOTICES_PER_BATCH]:
+
+
+def tell_of(letters: Sequence[DeadLetter], work: Work) -> None:
+    """Publish notices of dead letters, among them what the store itself refused."""
+    for connection in [*work.presence.acknowledgements, *work.events.acknowledgements][-1:]:
+        for letter in letters[:NOTICES_PER_BATCH]:
             connection.publish(topics.DEAD, encode(DeadNotice(letter.topic, letter.reason, letter.size)))

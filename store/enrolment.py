@@ -125,6 +125,21 @@ def revoke_host(database: Database, host: str, who: str, now: datetime) -> int:
         return _order(connection, "revoke", host, None, now)
 
 
+def disable_host(database: Database, host: str, why: str, now: datetime) -> int | None:
+    """Take the right to speak from `host` because of what it does; the order that says so to the keeper.
+
+    `None` when the last that was ordered about it was that, or its revocation: of many ingestors one gives the order.
+    """
+    with database.writing() as connection:
+        database.lock(connection, "enrolment")
+        query = select(_ORDER.kind).where(_ORDER.host == host).order_by(_ORDER.id.desc()).limit(1)
+        if connection.execute(query).scalar() in ("revoke", "disable"):
+            return None
+        connection.execute(update(enrolled).where(enrolled.c.source_host == host).values(revoked_at=now))
+        record_act(connection, "ingestor", "host.disabled", host, why, now)
+        return _order(connection, "disable", host, None, now)
+
+
 def _order(connection: Connection, kind: str, host: str, sealed: bytes | None, now: datetime) -> int:
     values = {"kind": kind, "host": host, "sealed": sealed, "ordered_at": now}
     return int(connection.execute(insert(keeper_orders).values(values).returning(keeper_orders.c.id)).scalar_one())

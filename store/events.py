@@ -16,6 +16,7 @@ from core.ids import stable_id
 from core.messages import Event
 from core.topics import EVENTS, HOSTS
 from store import hosts
+from store.barred import Barred
 from store.database import Database, EventRow, Unstorable
 from store.dead_letters import insert_dead_letters, storable
 from store.partitions import day_of
@@ -25,40 +26,45 @@ from store.tables import BODY_COLUMNS, logs
 _IDS_PER_QUERY = 1_000
 
 
-def write_batch(database: Database, batch: WriteBatch, keep_days: int) -> Written:
+def write_batch(database: Database, batch: WriteBatch, keep_days: int, barred: Barred) -> Written:
     """Store `batch`, whole or not at all.
 
     1. Ids that lie outside the days kept are replaced, and the days' partitions made.
-    2. In one transaction: events, what conflicts to the dead letters, signs of life, activity, dead letters.
+    2. In one transaction: what came of barred hosts is left out; events, what conflicts to the dead letters, signs of
+       life, activity, dead letters.
 
     An event that the database cannot store (a lone surrogate, a NUL) becomes a dead letter, its neighbours
     are stored. Raises `Unavailable`; nothing is stored then, but for what came before such an event.
     """
     try:
-        return _write(database, batch, keep_days)
+        return _write(database, batch, keep_days, barred)
     except Unstorable as error:
         events, dead = _split_storable(batch.events)
         if not dead and len(batch.events) == 1:
             events, dead = [], [_unstorable_letter(batch.events[0], str(error))]
         if dead:
-            return write_batch(database, replace(batch, events=events, dead=[*batch.dead, *dead]), keep_days)
+            return write_batch(database, replace(batch, events=events, dead=[*batch.dead, *dead]), keep_days, barred)
         if not events:
             raise
     # what it refuses is none of what we know: halves tell which event it is
     middle = len(events) // 2
-    first = write_batch(database, replace(batch, events=events[:middle]), keep_days)
-    second = write_batch(database, WriteBatch(events[middle:], batch.received_at), keep_days)
+    first = write_batch(database, replace(batch, events=events[:middle]), keep_days, barred)
+    second = write_batch(database, replace(batch, events=events[middle:], dead=[], beats=[]), keep_days, barred)
     return Written(
         first.stored + second.stored, first.duplicates + second.duplicates, first.conflicts + second.conflicts,
-        [*first.letters, *second.letters],
+        [*first.letters, *second.letters], first.dropped + second.dropped, first.unanswered | second.unanswered,
     )  # fmt: skip
 
 
-def _write(database: Database, batch: WriteBatch, keep_days: int) -> Written:
+def _write(database: Database, batch: WriteBatch, keep_days: int, barred: Barred) -> Written:
     rows, days = make_rows(batch.events, batch.received_at, keep_days)
     if rows:
         database.prepare_days(days, _as_utc(batch.received_at).date())
     with database.writing() as connection:
+        sifted = barred.sift(connection, batch)
+        if sifted.batch is not batch:
+            batch = sifted.batch
+            rows, _ = make_rows(batch.events, batch.received_at, keep_days)
         refused: list[EventRow] = []
         conflicts: list[EventRow] = []
         stored: Sequence[EventRow] = rows
@@ -73,7 +79,9 @@ def _write(database: Database, batch: WriteBatch, keep_days: int) -> Written:
         if letters:
             insert_dead_letters(connection, letters, batch.received_at)
     database.after_write(batch.received_at)
-    return Written(len(stored), len(refused) - len(conflicts), len(conflicts), letters)
+    return Written(
+        len(stored), len(refused) - len(conflicts), len(conflicts), letters, sifted.dropped, sifted.unanswered
+    )
 
 
 def _as_utc(moment: datetime) -> datetime:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Select, exists, func, literal, select, union_all
 
 from core.clock import rfc3339, utc_now
+from store.barred import Barred
 from store.database import Database, EventRow, Unstorable
 from store.rows import Beat, Host, HostStatus, WriteBatch
 from store.tables import activity, heartbeats, host_info
@@ -63,15 +64,21 @@ def record_beats(database: Database, beats: Iterable[Beat]) -> None:
         note_signs_of_life(database, connection, batch)
 
 
-def record_info(database: Database, host: str, info_json: str, at: datetime) -> None:
-    """Keep what `host` says of itself, instead of what it said before. Raises `Unstorable` when it is no JSON."""
+def record_info(database: Database, host: str, info_json: str, at: datetime, barred: Barred) -> bool:
+    """Keep what `host` says of itself, instead of what it said before; False when it is barred.
+
+    Raises `Unstorable` when it is no JSON.
+    """
     try:
         json.loads(info_json)
     except (ValueError, RecursionError) as error:
         raise Unstorable(f"info of {host!r:.80} is not JSON: {error}") from error
     values = {"source_host": host, "info": info_json, "updated_at": at}
     with database.writing() as connection:
+        if host in barred.read(connection):
+            return False
         connection.execute(upsert_row(connection, host_info, values))
+        return True
 
 
 def _joined(full_join: bool) -> FromClause:

@@ -31,25 +31,32 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class WriteBatch:
-    """What one transaction of the ingestor stores. `received_at` is the server's clock."""
+    """What one transaction of the ingestor stores. `received_at` is the server's clock.
+
+    Hosts that the ingestor itself holds off are treated as if they were barred in the database.
+    """
 
     events: list[Event]
     received_at: datetime
     dead: list[DeadLetter] = field(default_factory=list)
     beats: list[Beat] = field(default_factory=list)
+    held_off: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
     """What became of a batch's events: each is counted once, but those that no database can store.
 
-    These and the conflicts are among `letters`, all that were stored with the batch.
+    These and the conflicts are among `letters`, all that were stored with the batch. `dropped` counts what came
+    of barred hosts (`barred`), heartbeats and dead letters too; no message of the `unanswered` may have a receipt.
     """
 
     stored: int
     duplicates: int
     conflicts: int
     letters: Sequence[DeadLetter] = field(default=(), compare=False, repr=False)
+    dropped: int = 0
+    unanswered: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -147,7 +154,8 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the keeper is told to do: `kind` is enroll or revoke. `error` says why a done one was not possible."""
+    """What the keeper is told to do: `kind` is enroll, revoke or disable. `error` says why a done one was
+    not possible."""
 
     id: int
     kind: str

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from core.errors import Invalid
 from store import audit, enrolment, hosts, keys, leases, postgres, queries, renewal, sqlite
+from store.barred import Barred
 from store.database import Database, Unusable
 from store.dead_letters import Cap
 from store.events import write_batch
@@ -74,6 +75,7 @@ class Store:
         self._keep_days = keep_days
         self._keys = keys.KeyFinder(database)
         self._cap = Cap(database, keep_days)
+        self._barred = Barred()
 
     def close(self) -> None:
         """Close every connection."""
@@ -86,7 +88,7 @@ class Store:
 
     def write(self, batch: WriteBatch) -> Written:
         """Store a batch in one transaction (see `events.write_batch`); dead letters beyond their caps go after it."""
-        written = write_batch(self.database, batch, self._keep_days)
+        written = write_batch(self.database, batch, self._keep_days, self._barred)
         self._cap.hold(written.letters, batch.received_at)
         return written
 
@@ -98,9 +100,9 @@ class Store:
         """Record many signs of life in one transaction."""
         hosts.record_beats(self.database, beats)
 
-    def record_info(self, host: str, info_json: str, at: datetime) -> None:
-        """Keep what `host` says of itself, as JSON. Raises `Unstorable` when it is none."""
-        hosts.record_info(self.database, host, info_json, at)
+    def record_info(self, host: str, info_json: str, at: datetime) -> bool:
+        """Keep what `host` says of itself, as JSON; False when it is barred. Raises `Unstorable` when it is none."""
+        return hosts.record_info(self.database, host, info_json, at, self._barred)
 
     def get_host_status(self, threshold_minutes: float, now: datetime) -> HostStatus:
         """Every host, on either side of the threshold (see `hosts.read_status`)."""
@@ -171,6 +173,10 @@ class Store:
     def revoke_host(self, host: str, who: str, now: datetime) -> int:
         """Take a host's right to speak: the keeper's order."""
         return enrolment.revoke_host(self.database, host, who, now)
+
+    def disable_host(self, host: str, why: str, now: datetime) -> int | None:
+        """Take it because of what the host does: the keeper's order, `None` when it is barred already."""
+        return enrolment.disable_host(self.database, host, why, now)
 
     def read_orders(self) -> list[Order]:
         """What the keeper has still to do."""

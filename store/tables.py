@@ -258,6 +258,9 @@ enrolled = Table(
     Column("visited_at", Moment),
     UniqueConstraint("folded", name="enrolled_folded"),
 )
+_revoked = enrolled.c.revoked_at.is_not(None)
+# who is barred is read again whenever somebody is enrolled
+Index("enrolled_revoked", enrolled.c.source_host, postgresql_where=_revoked, sqlite_where=_revoked)
 
 keeper_orders = Table(
     "keeper_orders",

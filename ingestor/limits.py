@@ -1,0 +1,91 @@
+"""Limits: a host that ignores the back-pressure for too long is disabled, before it starves the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import mqtt5
+
+from core import topics
+from core.clock import utc_now
+from core.errors import Unavailable
+from ingestor.meter import PATIENT_SECONDS, Excess, Meter
+from ingestor.metrics import Metrics
+from ingestor.session import Connection
+from store import Store
+
+log = logging.getLogger("ingestor.limits")
+
+BUSY_SECONDS = 1.0  # a writer without a pause for so long has something waiting: only then probes are sent
+HOLD_OFF_SECONDS = 60.0
+
+
+class Limits:
+    """The meters of an ingestor's two sessions, and what is done about a host above its limit.
+
+    Its identity is disabled, by an order to the keeper. Without a `keeper`, for the embedded broker knows no
+    identities, what it sends is dropped for a minute. Times are seconds of the event loop's clock.
+    """
+
+    def __init__(self, store: Store, client_id: str, metrics: Metrics, *, keeper: bool) -> None:
+        self._store, self._metrics, self._keeper = store, metrics, keeper
+        self._meters = {kind: Meter(topics.probe_topic(client_id, kind)) for kind in (topics.EVENTS, topics.HEARTBEAT)}
+        self._connections: dict[str, Connection] = {}
+        self._found: dict[str, Excess] = {}
+        self._dealt_with: dict[str, float] = {}  # until when: what it had queued is still above its limit
+        self._held_off: dict[str, float] = {}
+
+    def take(self, kind: str, connection: Connection, packets: Sequence[mqtt5.PublishPacket], now: float) -> None:
+        """Count what the session of `kind` has taken in."""
+        meter = self._meters[kind]
+        if self._connections.get(kind) is not connection:
+            self._connections[kind] = connection
+            meter.restart()
+        for excess in meter.count(packets, now):
+            found = topics.parse_host_topic(excess.topic)
+            if found is not None and self._dealt_with.get(found.host, 0.0) <= now:
+                self._found[found.host] = excess
+
+    def probe(self, now: float) -> None:
+        """Publish a probe into each session's queue, when it is time."""
+        for kind, connection in self._connections.items():
+            meter = self._meters[kind]
+            if (payload := meter.make_probe(now)) is not None:
+                connection.publish(meter.topic, payload)
+
+    def collect(self, now: float) -> dict[str, Excess]:
+        """The hosts that are to be dealt with, each once a minute at most: see `deal_with`."""
+        found, self._found = self._found, {}
+        self._dealt_with = {host: until for host, until in self._dealt_with.items() if until > now}
+        self._dealt_with |= dict.fromkeys(found, now + HOLD_OFF_SECONDS)
+        if found and not self._keeper:
+            self._held_off = self._dealt_with
+        return found
+
+    def held_off(self, now: float) -> frozenset[str]:
+        """The hosts whose messages are dropped although the database bars none of them."""
+        if not self._held_off:
+            return frozenset()
+        return frozenset(host for host, until in self._held_off.items() if until > now)
+
+    def deal_with(self, found: dict[str, Excess]) -> None:
+        """Disable the hosts, and say so. It waits for the database: not for the event loop's thread."""
+        for host, excess in found.items():
+            why = (
+                f"above its limit for {PATIENT_SECONDS:.0f} s: {excess.messages} messages waited at once, at most "
+                f"{excess.limit} may; {excess.share:.0%} of what waited, for {excess.waited_seconds:.1f} s"
+            )
+            try:
+                if self._keeper and self._store.disable_host(host, why, utc_now()) is None:
+                    continue  # another ingestor was first
+            except Unavailable as error:
+                log.error("%s is %s, and cannot be disabled now: %s", host, why, error)
+                continue
+            self._metrics.add("hosts_disabled")
+            consequence = (
+                "it is disabled, and comes back by `heimdall enroll --replace`"
+                if self._keeper
+                else f"what it sends is dropped for {HOLD_OFF_SECONDS:.0f} s: the embedded broker knows no identities"
+            )
+            log.error("%s is %s: %s", host, why, consequence)

@@ -1,0 +1,132 @@
+"""The meter: how much of each host's waits on the broker, without a receipt, for one session at once.
+
+An ingestor sees what it takes in, not what waits. So it publishes a probe into its own queue: whatever it takes in
+between sending the probe and meeting it again had been published before, and was not stored when the probe was sent.
+It knows no MQTT and no clock.
+
+1. A session is judged when a probe has waited for longer than `WAIT_SECONDS`: then everybody waits. A lost probe
+   condemns nobody.
+2. Above its limit is a host with more messages than agents that heed their receipts can have out, and with a share of
+   the line that makes others wait.
+3. An agent publishes again what has no receipt in time. So the limit grows with how long ago the oldest of what
+   is counted can have been published; where that is not known, as after a reconnect, nobody is judged.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from core.forwarder import PATIENCE_SECONDS
+
+WAIT_SECONDS = 1.0
+PATIENT_SECONDS = 10.0  # above its limit for so long, a host is told of
+OPEN_MESSAGES = 128  # an agent has 8 batches out, a gateway 64 for all of its hosts
+LEAST_SHARE = 0.1  # of the bytes: less makes nobody wait, and at most nine are above their limit at once
+PROBES_OUT = 8  # one a second, fewer when the way is long
+HEADER_BYTES = 500  # what a message costs beside its payload
+
+
+class Message(Protocol):
+    """What is counted: a message of MQTT."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+
+
+class Excess(NamedTuple):
+    """A topic above its limit for too long: so many messages and such a part of the bytes waited, so many seconds."""
+
+    topic: str
+    messages: int
+    limit: int
+    share: float
+    waited_seconds: float
+
+
+class _Probe:
+    def __init__(self, sent_at: float, published_after: float | None) -> None:
+        self.sent_at = sent_at
+        self.published_after = published_after  # of all that is taken from now on; `None`: not known
+        self.taken: dict[str, list[int]] = {}  # messages and bytes by topic, until the next probe is sent
+
+
+class Meter:
+    """Counts one session by topic. `topic` is the probes' own. Times are seconds of one monotonic clock."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all: the session is on another connection, where it gets again what it had not acknowledged."""
+        self._probes: dict[bytes, _Probe] = {}
+        self._met_sent_at: float | None = None  # when the last probe that came back was sent
+        self._waited_seconds = 0.0
+        self._above: dict[str, float] = {}
+
+    def make_probe(self, now: float) -> bytes | None:
+        """The payload of a probe to be published now; `None` when it is not time."""
+        if self._probes:
+            last = next(reversed(self._probes.values())).sent_at
+            longest = now - next(iter(self._probes.values())).sent_at
+            if now - last < max(WAIT_SECONDS, longest / PROBES_OUT, self._waited_seconds / PROBES_OUT):
+                return None
+        payload = str(secrets.randbits(60)).encode()
+        self._probes[payload] = _Probe(now, self._met_sent_at)
+        return payload
+
+    def count(self, messages: Iterable[Message], now: float) -> list[Excess]:
+        """Count what was taken in, in order; who has been above the limit for too long, when a probe has come back."""
+        if not self._probes:
+            return []
+        found: list[Excess] = []
+        taken = next(reversed(self._probes.values())).taken
+        for message in messages:
+            topic, size = message.topic, len(message.payload) + HEADER_BYTES
+            if topic == self.topic:
+                found += self._meet(bytes(message.payload), now)
+            elif (entry := taken.get(topic)) is None:
+                taken[topic] = [1, size]
+            else:
+                entry[0] += 1
+                entry[1] += size
+        return found
+
+    def _meet(self, payload: bytes, now: float) -> list[Excess]:
+        if payload not in self._probes:
+            return []  # of an earlier connection or process
+        # those sent before were lost: each ingestor of a shared subscription gets its part of the probes, too
+        while (first := next(iter(self._probes))) != payload:
+            del self._probes[first]
+        waiting = self._waiting()
+        probe = self._probes.pop(payload)
+        self._met_sent_at, self._waited_seconds = probe.sent_at, now - probe.sent_at
+        if self._waited_seconds < WAIT_SECONDS or probe.published_after is None:
+            self._above.clear()
+            return []
+        oldest_seconds = probe.sent_at - probe.published_after
+        return self._judge(waiting, int(OPEN_MESSAGES * (1 + oldest_seconds / PATIENCE_SECONDS)), now)
+
+    def _waiting(self) -> dict[str, list[int]]:
+        """What was taken since the oldest probe was sent."""
+        waiting: dict[str, list[int]] = {}
+        for probe in self._probes.values():
+            for topic, (messages, size) in probe.taken.items():
+                entry = waiting.setdefault(topic, [0, 0])
+                entry[0] += messages
+                entry[1] += size
+        return waiting
+
+    def _judge(self, waiting: dict[str, list[int]], limit: int, now: float) -> list[Excess]:
+        total = sum(size for _, size in waiting.values())
+        above = {
+            topic: Excess(topic, messages, limit, size / total, self._waited_seconds)
+            for topic, (messages, size) in waiting.items()
+            if messages > limit and size > LEAST_SHARE * total
+        }
+        self._above = {topic: self._above.get(topic, now) for topic in above}
+        return [above[topic] for topic, since in self._above.items() if now - since >= PATIENT_SECONDS]
