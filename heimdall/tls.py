@@ -77,6 +77,8 @@ def _show(home: Home, certificate: certificates.Certificate, options: argparse.N
     if mark:
         print(f"authority  {authority}")
         print(f"           SHA-256 {mark}")
+    if began:
+        print(f"rotation   hosts learn of a new authority since {rfc3339(began)}; the same again ends the old one")
     if options.action == "init":
         print(
             "\nIt is used from the next start of Heimdall on: https, and mqtts beside mqtt on loopback.",
