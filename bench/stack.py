@@ -105,10 +105,15 @@ class Stack:
         }
         self.processes: list[Process] = []
         self.store: Store = open_store(self.database_url)
-        self.broker = self.start("broker", "-m", "heimdall", "broker", "--broker", "mosquitto")
-        wait_until(self._listens, "the broker listens")
+        self.broker = self.restart_broker()
+        wait_until(self.listens, "the broker listens")
 
-    def _listens(self) -> bool:
+    def restart_broker(self) -> Process:
+        """The broker's process, which will listen soon."""
+        self.broker = self.start("broker", "-m", "heimdall", "broker", "--broker", "mosquitto")
+        return self.broker
+
+    def listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from broker import rights
 from broker.rights import CONTROL
 from core.clock import utc_now
 from core.errors import Unavailable
@@ -24,6 +25,24 @@ from core.topics import service_topic
 ANSWER_SECONDS = 10.0  # a file of thousands of identities is written anew for each command
 SIGN_SECONDS = 2.0
 INSTANCE = "1"
+
+
+def write_enrolment(host: str, secret: str) -> list[dict[str, Any]]:
+    """The commands that let `host` in with `secret`.
+
+    What there is under the name is deleted, then made anew: so the same again ends in the same.
+    """
+    role = rights.agent_role(host)
+    acls = [{"acltype": kind, "topic": topic, "allow": True} for kind, topic in rights.agent_rights(host)]
+    return [
+        {"command": "deleteClient", "username": host, "may_fail": True},
+        {"command": "deleteRole", "rolename": role, "may_fail": True},
+        {"command": "createRole", "rolename": role, "acls": acls},
+        {
+            "command": "createClient", "username": host, "clientid": host, "password": secret,
+            "roles": [{"rolename": role}],
+        },
+    ]  # fmt: skip
 
 
 class Control:

@@ -19,8 +19,7 @@ from typing import Any
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
-from broker import rights
-from broker.control import Control
+from broker.control import Control, write_enrolment
 from core.clock import utc_now
 from core.errors import Invalid, Unavailable
 from core.home import Home, find_login
@@ -80,27 +79,17 @@ class Keeper:
 
     def _carry_out(self, control: Control, order: Order) -> None:
         try:
-            commands = self._enroll(order) if order.kind == "enroll" else _revoke(order.host)
-            errors = control.command(commands)
+            errors = control.command(self._write_commands(order))
         except (Invalid, CryptoError) as error:
             errors = [str(error) or "the secret cannot be unsealed: it was sealed for another keeper"]
         said = "; ".join(errors)
         self._store.finish_order(order.id, said or None, utc_now())
         log.log(logging.ERROR if said else logging.INFO, "%s %s: %s", order.kind, order.host, said or "done")
 
-    def _enroll(self, order: Order) -> list[dict[str, Any]]:
-        """Delete what there is under the name, then make it anew: so the same again ends in the same."""
-        role = rights.agent_role(order.host)
-        acls = [{"acltype": kind, "topic": topic, "allow": True} for kind, topic in rights.agent_rights(order.host)]
-        return [
-            {"command": "deleteClient", "username": order.host, "may_fail": True},
-            {"command": "deleteRole", "rolename": role, "may_fail": True},
-            {"command": "createRole", "rolename": role, "acls": acls},
-            {
-                "command": "createClient", "username": order.host, "clientid": order.host,
-                "password": self._box.decrypt(order.sealed or b"").decode(), "roles": [{"rolename": role}],
-            },
-        ]  # fmt: skip
+    def _write_commands(self, order: Order) -> list[dict[str, Any]]:
+        if order.kind != "enroll":
+            return _revoke(order.host)
+        return write_enrolment(order.host, self._box.decrypt(order.sealed or b"").decode())
 
 
 def _revoke(host: str) -> list[dict[str, Any]]:
