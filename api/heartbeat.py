@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf
-from api.answers import SYSTEM_STATUS_BODY, Recorded
+from api.answers import HOST_SCHEMA, SYSTEM_STATUS_BODY, Recorded
 from api.body import answer_json, decode_json, read_body
 from api.intake import Defaults, fit_os_type
 from api.problems import Refused
@@ -29,10 +29,17 @@ Agent = Annotated[Key, Depends(Needs("agent"))]
 def read_defaults(
     source_host: Annotated[
         str | None,
-        Header(alias="source_host", convert_underscores=False, description="Name of the host.", examples=["web-01"]),
+        Header(
+            alias="source_host", convert_underscores=False, description="Name of the host.", examples=["web-01"],
+            json_schema_extra=HOST_SCHEMA,
+        ),
     ] = None,
     dashed_host: Annotated[
-        str | None, Header(alias="source-host", description="The same, for proxies that drop names with `_`.")
+        str | None,
+        Header(
+            alias="source-host", description="The same, for proxies that drop names with `_`.",
+            json_schema_extra=HOST_SCHEMA,
+        ),
     ] = None,
     os_type: Annotated[
         str | None,
