@@ -13,7 +13,6 @@ from api.access import Needs, PartsOf
 from api.answers import HOST_SCHEMA, SYSTEM_STATUS_BODY, Recorded
 from api.body import answer_json, decode_json, read_body
 from api.intake import Defaults, fit_os_type
-from api.problems import Refused
 from core.clock import rfc3339, utc_now
 from core.errors import Invalid
 from core.topics import check_host
@@ -58,12 +57,6 @@ def read_defaults(
 Said = Annotated[Defaults, Depends(read_defaults)]
 
 
-def check_own_host(caller: Key, host: str) -> None:
-    """Refuse (403) that a key bound to one host speaks for another."""
-    if caller.host not in (None, host):
-        raise Refused(403, f"{caller.name} may speak for {caller.host!r} alone, not for {host!r}")
-
-
 @router.post("/heartbeat", response_model=Recorded, summary="Say that a host is alive")
 async def post_heartbeat(parts: PartsOf, caller: Agent, said: Said) -> Response:
     """Answers when the broker has the heartbeat; 503 when it is away or nobody takes it (PUBACK 0x10)."""
@@ -72,7 +65,7 @@ async def post_heartbeat(parts: PartsOf, caller: Agent, said: Said) -> Response:
     if not said.os_type:
         raise Invalid("os_type is missing: send it as the header os_type (or os-type)")
     host, os_type = check_host(said.host), fit_os_type(said.os_type)
-    check_own_host(caller, host)
+    (await parts.voices.of(caller)).check(host)
     await parts.bridge.report_heartbeat(host, os_type)
     return _answer_recorded(f"Heartbeat recorded for {host}")
 
@@ -88,7 +81,7 @@ async def post_system_status(request: Request, parts: PartsOf, caller: Agent, sa
         raise Invalid('the body must be {"status": {"source_host": …, "os_type": …}}')
     host = check_host(status.get("source_host") or said.host or None)
     os_type = fit_os_type(status.get("os_type") or said.os_type or None)
-    check_own_host(caller, host)
+    (await parts.voices.of(caller)).check(host)
     info = _encode_info(status | {"os_type": os_type})
     await asyncio.gather(parts.bridge.report_heartbeat(host, os_type), parts.bridge.publish_info(host, info))
     return _answer_recorded(f"System status recorded for {host}")

@@ -1,6 +1,7 @@
 """The store: tables, queries and migrations, the same for SQLite and PostgreSQL."""
 
 from store.database import Unstorable
+from store.enrolment import EnrolledHosts
 from store.rows import (
     AuditEntry,
     Beat,
@@ -21,6 +22,7 @@ __all__ = [
     "AuditEntry",
     "Beat",
     "DeadLetter",
+    "EnrolledHosts",
     "EventFilter",
     "Host",
     "HostStatus",

@@ -8,6 +8,7 @@ import os
 import random
 import zlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ from api.app import describe
 from api.auth import hash_secret
 from api.problems import KINDS, MEDIA_TYPE
 from api.scopes import parse_scopes
+from core.clock import utc_now
 from core.topics import parse_host_topic
 
 pytestmark = [
@@ -190,8 +192,25 @@ def test_the_key_of_one_host_is_heard_under_no_other_name(tmp_path: Path) -> Non
     with serving(tmp_path) as (api, ingestor):
         for label in ("POST /heartbeat", "POST /system-status", "POST /ingest"):
             ask(api, label, f"agent:{OWN_HOST}", GenerationMode.POSITIVE)
-        heard = [*ingestor.beats, *ingestor.infos, *ingestor.events]
-        assert {parse_host_topic(message.topic).host for message in heard} == {OWN_HOST}
+        assert hosts_heard(ingestor) == {OWN_HOST}
+
+
+def test_the_key_for_any_host_is_not_heard_under_an_enrolled_name(tmp_path: Path) -> None:
+    with serving(tmp_path) as (api, ingestor):
+        now = utc_now()
+        api.store.add_token("token", OWN_HOST, 1, now + timedelta(hours=1), "local:eva", now, replaces=False)
+        api.store.use_token("token", OWN_HOST, "secret", b"sealed", now)
+        for label in ("POST /heartbeat", "POST /system-status", "POST /ingest"):
+            codes = {answer.status_code for answer in ask(api, label, "agent", GenerationMode.POSITIVE)}
+            assert label != "POST /heartbeat" or 403 in codes  # the name is the document's example: it was tried
+        heard = hosts_heard(ingestor)
+        assert heard
+        assert OWN_HOST not in heard
+
+
+def hosts_heard(ingestor: Ingestor) -> set[str]:
+    topics = (parse_host_topic(message.topic) for message in [*ingestor.beats, *ingestor.infos, *ingestor.events])
+    return {topic.host for topic in topics if topic is not None}
 
 
 @pytest.mark.parametrize("label", [label for label, scope in NEEDS.items() if scope == "agent"])
