@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.access import PartsOf
 from api.answers import INGEST_BODY, Ingested
 from api.body import answer_json, decode_json, read_body
-from api.heartbeat import Agent, Said
+from api.heartbeat import SAID, Agent, Said
 from api.intake import Defaults, Intake, list_entries, take_events
 from api.problems import Refused
 from api.voices import Voice
@@ -20,7 +20,7 @@ _SMALL_BODY_BYTES = 32 * 1024  # decoded at once; a larger one in a thread, so t
 router = APIRouter(tags=["agents"])
 
 
-@router.post("/ingest", response_model=Ingested, openapi_extra=INGEST_BODY, summary="Send events")
+@router.post("/ingest", response_model=Ingested, openapi_extra=SAID | INGEST_BODY, summary="Send events")
 async def post_events(request: Request, parts: PartsOf, caller: Agent, said: Said) -> Response:
     """Answers once the events are flushed to the gateway's spool, also while broker and database are away.
 
