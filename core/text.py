@@ -24,7 +24,7 @@ class LineFormatter(logging.Formatter):
     The lines of a traceback are indented.
     """
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line, without a traceback."""
