@@ -1,10 +1,10 @@
-# make up | test | check | soak | fuzz | bench | install | clean: the README says what each is for
+# make up | test | check | lock | soak | fuzz | bench | install | clean: the README says what each is for
 PYTHON ?= python3
 VENV ?= .venv
 PREFIX ?= $(HOME)/.local
 BIN = $(VENV)/bin
 
-.PHONY: up test check soak fuzz bench install environment test-environment clean
+.PHONY: up test check lock soak fuzz bench install environment test-environment clean
 
 environment:
 	@$(PYTHON) tools/environment.py $(VENV) server
@@ -37,6 +37,13 @@ check: test-environment
 	$(BIN)/mypy --python-version 3.10 -p core -p agents -m heimdall.agent -m heimdall.command
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.document --check
+	$(BIN)/python -m tools.lock
+
+# every version anew, for every platform and Python that pyproject.toml allows
+lock: test-environment
+	$(BIN)/pip install --disable-pip-version-check -q uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --python-version 3.11 --no-header \
+		--extra server pyproject.toml --output-file requirements/server.txt
 
 install: environment
 	@mkdir -p $(PREFIX)/bin

@@ -15,6 +15,7 @@ from api.bridge import Bridge
 from api.gateway import Gateway
 from api.problems import Refused
 from api.tries import Tries
+from api.voices import Voices
 from core.settings import Settings
 from store import Key, Store
 
@@ -40,6 +41,7 @@ class Parts:
     bridge: Bridge
     gateway: Gateway
     auth: Authenticator
+    voices: Voices
     tries: Tries
 
     @property

@@ -224,13 +224,17 @@ _EVENT = {
     "user": "root",
     "raw_message": "Failed password for root from 203.0.113.7 port 50022 ssh2",
 }
+HOST_SCHEMA: dict[str, Any] = {"pattern": "^[A-Za-z0-9._-]{1,253}$"}
 _EVENT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["event_id", "timestamp", "event_type", "severity", "raw_message"],
     "properties": {
-        "event_id": {"type": "string", "maxLength": 1024, "description": "A UUID, or text unique within the host."},
-        "timestamp": {"type": "string", "description": "RFC 3339, any offset"},
-        "source_host": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,253}$", "description": "Default: the header."},
+        "event_id": {
+            "type": "string", "minLength": 1, "maxLength": 1024,
+            "description": "A UUID, or text unique within the host.",
+        },
+        "timestamp": {"type": "string", "format": "date-time", "description": "RFC 3339, any offset"},
+        "source_host": {"type": "string", **HOST_SCHEMA, "description": "Default: the header."},
         "os_type": {"type": "string", "enum": list(OS_TYPES), "description": "Default: the header."},
         "event_type": {"type": "string", "enum": list(EVENT_TYPES)},
         "severity": {"type": "integer", "minimum": 1, "maximum": 5},
@@ -238,7 +242,7 @@ _EVENT_SCHEMA: dict[str, Any] = {
         "user": {"type": ["string", "null"]},
         "raw_message": {"type": "string"},
     },
-}
+}  # fmt: skip
 
 
 def describe_body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
@@ -257,7 +261,16 @@ SYSTEM_STATUS_BODY = describe_body(
     {
         "type": "object",
         "required": ["status"],
-        "properties": {"status": {"type": "object", "required": ["source_host", "os_type"]}},
+        "properties": {
+            "status": {
+                "type": "object",
+                "required": ["source_host", "os_type"],
+                "properties": {
+                    "source_host": {"type": "string", **HOST_SCHEMA},
+                    "os_type": {"type": "string", "enum": list(OS_TYPES)},
+                },
+            }
+        },
     },
     {"status": {"source_host": "web-01", "os_type": "LINUX", "cpu_percent": 12.5}},
 )
@@ -269,20 +282,26 @@ KEY_BODY = describe_body(
         "type": "object",
         "required": ["name", "scopes"],
         "properties": {
-            "name": {"type": "string", "maxLength": 80},
-            "scopes": {"type": "array", "items": {"type": "string"}},
-            "expires": {"type": ["string", "null"], "description": "Such as 90d, 4w or 1y; never when absent."},
+            "name": {"type": "string", "minLength": 1, "maxLength": 80},
+            "scopes": {
+                "type": "array", "minItems": 1,
+                "items": {"type": "string", "pattern": "^(agent:[A-Za-z0-9._-]{1,253}|agent|read|operate|admin)$"},
+            },
+            "expires": {
+                "type": ["string", "null"], "pattern": "^[1-9][0-9]{0,4}[dwy]$",
+                "description": "Such as 90d, 4w or 1y; never when absent.",
+            },
         },
     },
     {"name": "grafana", "scopes": ["read"], "expires": "1y"},
-)
+)  # fmt: skip
 ENROLL_BODY = describe_body(
     {
         "type": "object",
         "required": ["token", "host", "secret"],
         "properties": {
             "token": {"type": "string", "description": "The secret in what `heimdall enroll` prints."},
-            "host": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,253}$"},
+            "host": {"type": "string", **HOST_SCHEMA},
             "secret": {"type": "string", "minLength": 32, "maxLength": 256, "description": "Of the host's own making."},
         },
     },

@@ -34,6 +34,7 @@ from api.envelope import Envelope
 from api.gateway import Gateway
 from api.problems import install_problems
 from api.tries import Tries
+from api.voices import Voices
 from core.settings import Settings
 from store import Store
 
@@ -54,7 +55,8 @@ def create_app(settings: Settings, store: Store, bridge: Bridge, gateway: Gatewa
             await run_in_threadpool(bridge.stop)
 
     app = _assemble(run_parts)
-    app.state.parts = Parts(settings, store, bridge, gateway, Authenticator(store), Tries())
+    voices = Voices(store.enrolled)
+    app.state.parts = Parts(settings, store, bridge, gateway, Authenticator(store), voices, Tries())
     return app
 
 

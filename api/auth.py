@@ -34,7 +34,8 @@ KEPT_KEYS = {"api-key": "delete the file $HEIMDALL_HOME/api-key", "SIEM_API_KEY"
 
 def hash_secret(secret: str) -> str:
     """SHA-256 of a key or token, in hexadecimal. No salt: each is 256 random bits, not a password."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    # whatever JSON can say is hashed, half a surrogate pair too: it is nobody's key
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def make_secret() -> str:

@@ -6,16 +6,16 @@ import asyncio
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf
-from api.answers import SYSTEM_STATUS_BODY, Recorded
+from api.answers import HOST_SCHEMA, SYSTEM_STATUS_BODY, Recorded
 from api.body import answer_json, decode_json, read_body
 from api.intake import Defaults, fit_os_type
-from api.problems import Refused
 from core.clock import rfc3339, utc_now
 from core.errors import Invalid
+from core.messages import OS_TYPES
 from core.topics import check_host
 from store import Key
 
@@ -26,38 +26,42 @@ router = APIRouter(tags=["agents"])
 Agent = Annotated[Key, Depends(Needs("agent"))]
 
 
-def read_defaults(
-    source_host: Annotated[
-        str | None,
-        Header(alias="source_host", convert_underscores=False, description="Name of the host.", examples=["web-01"]),
-    ] = None,
-    dashed_host: Annotated[
-        str | None, Header(alias="source-host", description="The same, for proxies that drop names with `_`.")
-    ] = None,
-    os_type: Annotated[
-        str | None,
-        Header(
-            alias="os_type", convert_underscores=False, description="Its operating system.", examples=["LINUX"]
-        ),
-    ] = None,
-    dashed_type: Annotated[
-        str | None, Header(alias="os-type", description="The same, for proxies that drop names with `_`.")
-    ] = None,
-) -> Defaults:  # fmt: skip
-    """What the headers say of host and operating system, in either spelling."""
-    return Defaults(source_host or dashed_host or "", os_type or dashed_type or "")
+_NAMES = ("source_host", "os_type")
+_MEANS = {b"source_host": 0, b"source-host": 0, b"os_type": 1, b"os-type": 1}
+_HOST, _SYSTEM = {"type": "string", **HOST_SCHEMA}, {"type": "string", "enum": list(OS_TYPES)}
+_DASHED = "The same, for proxies that drop names with `_`."
+# two headers of one meaning and the same repeated are read by hand: the framework would take any one of them
+SAID = {
+    "parameters": [
+        {"name": name, "in": "header", "required": False, "schema": schema, "description": text, "example": example}
+        for name, schema, text, example in (
+            ("source_host", _HOST, "Name of the host.", "web-01"),
+            ("source-host", _HOST, _DASHED, "web-01"),
+            ("os_type", _SYSTEM, "Its operating system.", "LINUX"),
+            ("os-type", _SYSTEM, _DASHED, "LINUX"),
+        )
+    ]
+}
+
+
+async def read_defaults(request: Request) -> Defaults:
+    """What the headers say of host and operating system, in either spelling. Raises `Invalid` when they disagree."""
+    found = ["", ""]
+    for name, value in request.scope["headers"]:
+        place = _MEANS.get(name)
+        if place is None or not value:
+            continue
+        said = value.decode("latin-1")
+        if found[place] not in ("", said):
+            raise Invalid(f"the headers disagree: {found[place]!r:.80} and {said!r:.80} cannot both be {_NAMES[place]}")
+        found[place] = said
+    return Defaults(*found)
 
 
 Said = Annotated[Defaults, Depends(read_defaults)]
 
 
-def check_own_host(caller: Key, host: str) -> None:
-    """Refuse (403) that a key bound to one host speaks for another."""
-    if caller.host not in (None, host):
-        raise Refused(403, f"{caller.name} may speak for {caller.host!r} alone, not for {host!r}")
-
-
-@router.post("/heartbeat", response_model=Recorded, summary="Say that a host is alive")
+@router.post("/heartbeat", response_model=Recorded, openapi_extra=SAID, summary="Say that a host is alive")
 async def post_heartbeat(parts: PartsOf, caller: Agent, said: Said) -> Response:
     """Answers when the broker has the heartbeat; 503 when it is away or nobody takes it (PUBACK 0x10)."""
     if not said.host:
@@ -65,13 +69,13 @@ async def post_heartbeat(parts: PartsOf, caller: Agent, said: Said) -> Response:
     if not said.os_type:
         raise Invalid("os_type is missing: send it as the header os_type (or os-type)")
     host, os_type = check_host(said.host), fit_os_type(said.os_type)
-    check_own_host(caller, host)
+    (await parts.voices.of(caller)).check(host)
     await parts.bridge.report_heartbeat(host, os_type)
     return _answer_recorded(f"Heartbeat recorded for {host}")
 
 
 @router.post(
-    "/system-status", response_model=Recorded, openapi_extra=SYSTEM_STATUS_BODY, summary="Say how a host is"
+    "/system-status", response_model=Recorded, openapi_extra=SAID | SYSTEM_STATUS_BODY, summary="Say how a host is"
 )  # fmt: skip
 async def post_system_status(request: Request, parts: PartsOf, caller: Agent, said: Said) -> Response:
     """Counts as a heartbeat; `status` becomes the host's info, which the broker keeps. At most 64 KiB."""
@@ -81,7 +85,7 @@ async def post_system_status(request: Request, parts: PartsOf, caller: Agent, sa
         raise Invalid('the body must be {"status": {"source_host": …, "os_type": …}}')
     host = check_host(status.get("source_host") or said.host or None)
     os_type = fit_os_type(status.get("os_type") or said.os_type or None)
-    check_own_host(caller, host)
+    (await parts.voices.of(caller)).check(host)
     info = _encode_info(status | {"os_type": os_type})
     await asyncio.gather(parts.bridge.report_heartbeat(host, os_type), parts.bridge.publish_info(host, info))
     return _answer_recorded(f"System status recorded for {host}")

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from api.problems import Refused
+from api.voices import Voice
 from core.clock import parse_time
 from core.errors import Invalid
 from core.ids import ingested_id
@@ -52,10 +53,14 @@ class Defaults(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """An entry that does not fit: its place in what was sent, from 0, and why."""
+    """An entry that does not fit: its place in what was sent, from 0, and why.
+
+    `forbidden`: it would fit, but not from this key.
+    """
 
     place: int
     reason: str
+    forbidden: bool = False
 
 
 class Intake(NamedTuple):
@@ -76,18 +81,21 @@ def list_entries(content: Any) -> list[Any]:
     raise Refused(422, 'the body must be {"events": […]}, an array of events or one event')
 
 
-def take_events(entries: list[Any], defaults: Defaults, only_host: str | None = None) -> Intake:
-    """Fit each entry. `only_host` is the host that the key is bound to, `None` for any."""
+def take_events(entries: list[Any], defaults: Defaults, voice: Voice) -> Intake:
+    """Fit each entry that comes from `voice`."""
     events: list[Event] = []
     rejected: list[Rejection] = []
     for index, entry in enumerate(entries):
         try:
             event = fit_event(entry, defaults)
-            if only_host is not None and event.source_host != only_host:
-                raise Invalid(f"source_host {event.source_host!r:.80} is not {only_host!r}, the host of the key")
-            events.append(event)
         except Invalid as error:
             rejected.append(Rejection(index, str(error)))
+            continue
+        refusal = voice.refusal(event.source_host)
+        if refusal is None:
+            events.append(event)
+        else:
+            rejected.append(Rejection(index, refusal, forbidden=True))
     return Intake(events, rejected)
 
 

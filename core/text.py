@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from typing import Any
+
 
 def printable(text: object, limit: int = 300) -> str:
     """`text` on one line for a log or a terminal, cut at `limit` characters.
 
     Control, format (bidirectional) and surrogate characters are shown as escapes instead of sent.
     """
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text)[:limit])
+    shown = str(text)[:limit]
+    if shown.isprintable():
+        return shown
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+
+
+class LineFormatter(logging.Formatter):
+    """A line for each record, its time in UTC, and whatever it quotes printable: no text forges a line of its own.
+
+    The lines of a traceback are indented.
+    """
+
+    converter = staticmethod(time.gmtime)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line, without a traceback."""
+        text = super().formatMessage(record)
+        return printable(text, len(text))
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback of `ei`."""
+        lines = super().formatException(ei).splitlines()
+        return "\n".join(f"    {printable(line, len(line))}" for line in lines)

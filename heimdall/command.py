@@ -6,12 +6,12 @@ import argparse
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from core.errors import HeimdallError, Invalid
 from core.settings import Settings, load
+from core.text import LineFormatter
 
 Command = Callable[[Settings, argparse.Namespace], int]
 
@@ -66,11 +66,8 @@ def run_command(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -
 
 
 def _log_to_stderr() -> None:
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    line = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(LineFormatter(line, "%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its own plugins

@@ -67,7 +67,8 @@ class Child:
                 continue  # longer than the limit: asyncio has dropped it
             if not line:
                 return
-            self._last_line = line.decode(errors="replace").rstrip()
+            text = line.decode(errors="replace").rstrip()
+            self._last_line = printable(text, len(text))  # a broker writes down what clients call themselves
             self._file.emit(logging.makeLogRecord({"msg": "%s", "args": (self._last_line,)}))
 
     async def _mourn(self, code: int) -> None:

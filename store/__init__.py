@@ -1,6 +1,7 @@
 """The store: tables, queries and migrations, the same for SQLite and PostgreSQL."""
 
 from store.database import Unstorable
+from store.enrolment import EnrolledHosts
 from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
@@ -22,6 +23,7 @@ __all__ = [
     "AuditEntry",
     "Beat",
     "DeadLetter",
+    "EnrolledHosts",
     "EventFilter",
     "Host",
     "HostStatus",

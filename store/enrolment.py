@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from core.errors import Conflict, Invalid
 from core.topics import check_host
@@ -28,6 +28,7 @@ _ORDER = keeper_orders.c
 _ORDERS = select(_ORDER.id, _ORDER.kind, _ORDER.host, _ORDER.sealed, _ORDER.done_at, _ORDER.error)
 # asked twice a second for ever: made once
 _OPEN_ORDERS = _ORDERS.where(_ORDER.done_at.is_(None)).order_by(_ORDER.id).limit(ORDERS_AT_ONCE)
+_NEWEST_ORDER = select(func.max(_ORDER.id))
 
 
 def add_token(
@@ -183,3 +184,31 @@ def read_keeper_key(database: Database) -> bytes | None:
     with database.reading() as connection:
         found = connection.execute(select(keeper_keys.c.public_key)).scalar()
     return None if found is None else bytes(found)
+
+
+class EnrolledHosts:
+    """The names of enrolled hosts as of the last `refresh`, in lower case: no two differ only in that."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._newest = 0
+        self.names: set[str] = set()
+
+    def refresh(self) -> None:
+        """Learn what has changed. Whoever enrols or revokes writes an order, under one lock: newer ones tell who."""
+        with self._database.reading() as connection:
+            newest = connection.execute(_NEWEST_ORDER).scalar() or 0
+            if newest == self._newest:
+                return
+            if self._newest == 0 or newest < self._newest:  # the first time, or an older copy was put in its place
+                query = select(enrolled.c.folded).where(enrolled.c.revoked_at.is_(None))
+                self.names = set(connection.execute(query).scalars())
+            else:
+                self._learn(connection)
+        self._newest = newest
+
+    def _learn(self, connection: Connection) -> None:
+        of_host = enrolled.c.source_host == _ORDER.host
+        query = select(enrolled.c.folded, enrolled.c.revoked_at).join(keeper_orders, of_host)
+        for name, revoked_at in connection.execute(query.where(_ORDER.id > self._newest)):
+            (self.names.add if revoked_at is None else self.names.discard)(name)

@@ -73,6 +73,7 @@ class Store:
     def __init__(self, database: Database, keep_days: int) -> None:
         self.database = database
         self._keep_days = keep_days
+        self.enrolled = enrolment.EnrolledHosts(database)
         self._keys = keys.KeyFinder(database)
         self._cap = Cap(database, keep_days)
         self._barred = Barred()

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 from api_parts import Api
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from chromium import launched
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.auth import make_login_link
 from core.clock import utc_now
@@ -18,15 +19,11 @@ from store import WriteBatch
 
 pytestmark = pytest.mark.chromium
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

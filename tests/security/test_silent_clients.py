@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import selectors
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from heimdall_home import Running
+from heimdall_home import running as running_site
+from mqtt_packets import connect
 from waiting import free_port, wait_until
 
 PROGRAM = """
@@ -29,6 +33,7 @@ sys.exit(run(load()))
 CONNECTIONS = 10_000
 LONG_SECONDS = 60.0
 SHORT_SECONDS = 1.0
+MQTT_CONNECTIONS = 2_000
 
 
 @contextlib.contextmanager
@@ -139,3 +144,40 @@ def test_a_slow_request_that_comes_in_time_is_answered(tmp_path: Path) -> None:
             client.sendall(part)
             time.sleep(0.2)
         assert said(client).startswith(b"HTTP/1.1 200")
+
+
+@contextlib.contextmanager
+def beating(site: Running, home: Path, host: str) -> Iterator[None]:
+    """A real agent, enrolled as `host`, that has been heard."""
+    token = json.loads(site.run("enroll", host, "--json").stdout)["token"]
+    environment = {name: value for name, value in site.environment.items() if not name.startswith("HEIMDALL_")}
+    agent = subprocess.Popen(
+        [*site.command("agent"), "--host", host, "--interval", "1"], stderr=subprocess.DEVNULL,
+        env=environment | {"HEIMDALL_HOME": str(home), "HEIMDALL_ENROLL_TOKEN": token},
+    )  # fmt: skip
+    try:
+        wait_until(lambda: site.host(host), f"{host} is alive")
+        yield
+    finally:
+        agent.kill()
+        agent.wait()
+
+
+@pytest.mark.mosquitto
+@pytest.mark.usefixtures("many_files")
+def test_two_thousand_connections_to_the_broker_that_say_nothing_or_half_keep_no_agent_out(tmp_path: Path) -> None:
+    half = connect(b"web-01", b"web-01", b"a password")[:20]
+    with (
+        running_site("mosquitto") as site,
+        beating(site, tmp_path / "first", "web-01"),
+        connected(site.mqtt_port, MQTT_CONNECTIONS) as clients,
+    ):
+        for client in clients[::2]:
+            client.sendall(half)
+        open_files = Path(f"/proc/{site.children()['broker']}/fd")
+        wait_until(lambda: len([*open_files.iterdir()]) > MQTT_CONNECTIONS, "the broker has accepted every one")
+        for _ in range(3):
+            seen = site.host("web-01")["last_seen"]
+            wait_until(lambda seen=seen: site.host("web-01")["last_seen"] > seen, "it beats on")
+        with beating(site, tmp_path / "second", "web-02"):
+            assert site.host("web-02")["last_seen"]

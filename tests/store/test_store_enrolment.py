@@ -7,10 +7,11 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 from store_samples import NOW
 
 from core.errors import Conflict
-from store import Store
+from store import EnrolledHosts, Store
 
 LATER = NOW + timedelta(minutes=30)
 END = NOW + timedelta(hours=1)
@@ -135,3 +136,44 @@ def test_a_revoked_host_may_be_enrolled_again_by_a_new_token(store: Store) -> No
         use(store)
     add(store, token="second")
     assert use(store, token="second") is not None
+
+
+def test_the_names_of_enrolled_hosts_follow_enrolments_and_revocations(store: Store) -> None:
+    other = EnrolledHosts(store.database)  # of another process
+    other.refresh()
+    assert other.names == set()
+    add(store, "*", uses=3)
+    for host in ("web-01", "Web-02", "web-03"):
+        use(store, host)
+    other.refresh()
+    assert other.names == {"web-01", "web-02", "web-03"}
+    store.revoke_host("Web-02", "local:eva", LATER)
+    store.revoke_host("never-heard-of", "local:eva", LATER)
+    other.refresh()
+    assert other.names == {"web-01", "web-03"}
+    add(store, "Web-02", replaces=True, token="another")
+    use(store, "Web-02", token="another")
+    other.refresh()
+    assert other.names == {"web-01", "web-02", "web-03"}
+
+
+def test_only_what_has_changed_is_read_of_the_enrolled_hosts(store: Store) -> None:
+    add(store)
+    use(store)
+    store.enrolled.refresh()
+    asked: list[str] = []
+
+    def note(_c: object, _k: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(store.database.reader, "before_cursor_execute", note)
+    try:
+        store.enrolled.refresh()
+        assert len([statement for statement in asked if "FROM" in statement]) == 1
+        add(store, "web-02", token="another")
+        use(store, "web-02", token="another")
+        store.enrolled.names.add("a mark that reading all would wipe away")
+        store.enrolled.refresh()
+        assert len(store.enrolled.names) == 3
+    finally:
+        event.remove(store.database.reader, "before_cursor_execute", note)
