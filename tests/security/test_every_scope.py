@@ -49,12 +49,13 @@ NEEDS = {
     "GET /hosts": "read", "GET /hosts/{host}": "read", "GET /events": "read", "GET /events/{event_id}": "read",
     "GET /metrics": "read",
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
-    "GET /livez": None, "GET /readyz": None, "POST /enroll": None, "POST /sessions": None, "DELETE /sessions": None,
+    "GET /livez": None, "GET /readyz": None, "POST /enroll": None, "POST /enroll/renewal": None,
+    "GET /ca.pem": None, "GET /agent.pyz": None, "POST /sessions": None, "DELETE /sessions": None,
 }  # fmt: skip
 # what only names that are known, a right key or a real token would get
 RARELY_DONE = {
     "GET /hosts/{host}", "GET /events/{event_id}", "DELETE /keys/{key}", "GET /readyz", "POST /enroll",
-    "POST /sessions",
+    "POST /enroll/renewal", "GET /ca.pem", "POST /sessions",
 }  # fmt: skip
 OWN_HOST = "web-01"
 NOBODY = "nobody"

@@ -97,7 +97,7 @@ def test_the_table_is_not_counted_at_every_batch(store: Store) -> None:
 
     @event.listens_for(store.database.reader, "before_cursor_execute")
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "count(" in statement:
+        if "count(" in statement and "dead_letters" in statement:
             counted.append(statement)
 
     for number in range(0, 4_000, 20):
