@@ -17,7 +17,7 @@ from store import Store
 
 log = logging.getLogger("ingestor.limits")
 
-BUSY_SECONDS = 1.0  # a writer without a pause for so long has something waiting: only then probes are sent
+QUIET_SECONDS = 1.0  # when nothing has come for so long, nothing waits, and no probe is needed
 HOLD_OFF_SECONDS = 60.0
 
 
@@ -31,25 +31,44 @@ class Limits:
     def __init__(self, store: Store, client_id: str, metrics: Metrics, *, keeper: bool) -> None:
         self._store, self._metrics, self._keeper = store, metrics, keeper
         self._meters = {kind: Meter(topics.probe_topic(client_id, kind)) for kind in (topics.EVENTS, topics.HEARTBEAT)}
+        self._flowing: dict[str, Connection] = {}
         self._connections: dict[str, Connection] = {}
+        self._taken_at: dict[str, float] = {}
         self._found: dict[str, Excess] = {}
         self._dealt_with: dict[str, float] = {}  # until when: what it had queued is still above its limit
         self._held_off: dict[str, float] = {}
 
-    def take(self, kind: str, connection: Connection, packets: Sequence[mqtt5.PublishPacket], now: float) -> None:
-        """Count what the session of `kind` has taken in."""
+    def take(
+        self, kind: str, connection: Connection, packets: Sequence[mqtt5.PublishPacket], now: float, idle_since: float
+    ) -> None:
+        """Count what the session of `kind` has taken in.
+
+        Since `idle_since` nothing is held that was not acknowledged (`inf`: something is). A broker that sends nothing
+        for a while although it may has nothing.
+        """
         meter = self._meters[kind]
+        if len(packets) == 1 and packets[0].topic == meter.topic:
+            meter.count(packets, now)  # its own probe does not make a quiet line flow
+            return
+        quiet = now - max(self._taken_at.get(kind, now), idle_since) >= QUIET_SECONDS
+        self._taken_at[kind] = now
         if self._connections.get(kind) is not connection:
             self._connections[kind] = connection
             meter.restart()
+        elif quiet:
+            meter.note_empty(now - QUIET_SECONDS)
+        if quiet:
+            self._flowing.pop(kind, None)
+        else:
+            self._flowing[kind] = connection
         for excess in meter.count(packets, now):
             found = topics.parse_host_topic(excess.topic)
             if found is not None and self._dealt_with.get(found.host, 0.0) <= now:
                 self._found[found.host] = excess
 
     def probe(self, now: float) -> None:
-        """Publish a probe into each session's queue, when it is time."""
-        for kind, connection in self._connections.items():
+        """Publish a probe into the queue of each session that more than a message a second comes from."""
+        for kind, connection in self._flowing.items():
             meter = self._meters[kind]
             if (payload := meter.make_probe(now)) is not None:
                 connection.publish(meter.topic, payload)

@@ -4,8 +4,8 @@ An ingestor sees what it takes in, not what waits. So it publishes a probe into 
 between sending the probe and meeting it again had been published before, and was not stored when the probe was sent.
 It knows no MQTT and no clock.
 
-1. A session is judged when a probe has waited for longer than `WAIT_SECONDS`: then everybody waits. A lost probe
-   condemns nobody.
+1. A session is judged when a probe has waited for longer than `WAIT_SECONDS`: then everybody waits. That is known when
+   it comes back. Where none was lost, which is to say no other ingestor got one, it need not be waited for.
 2. Above its limit is a host with more messages than agents that heed their receipts can have out, and with a share of
    the line that makes others wait.
 3. An agent publishes again what has no receipt in time. So the limit grows with how long ago the oldest of what
@@ -24,7 +24,8 @@ WAIT_SECONDS = 1.0
 PATIENT_SECONDS = 10.0  # above its limit for so long, a host is told of
 OPEN_MESSAGES = 128  # an agent has 8 batches out, a gateway 64 for all of its hosts
 LEAST_SHARE = 0.1  # of the bytes: less makes nobody wait, and at most nine are above their limit at once
-PROBES_OUT = 8  # one a second, fewer when the way is long
+PROBE_SECONDS = 0.5
+PROBES_OUT = 8  # fewer a second when the way is long
 HEADER_BYTES = 500  # what a message costs beside its payload
 
 
@@ -64,19 +65,24 @@ class Meter:
     def restart(self) -> None:
         """Forget all: the session is on another connection, where it gets again what it had not acknowledged."""
         self._probes: dict[bytes, _Probe] = {}
-        self._met_sent_at: float | None = None  # when the last probe that came back was sent
+        self._next_at = self._judge_at = 0.0
+        self._none_lost = False
+        self._published_after: float | None = None  # all that is still to be taken in; `None`: not known
         self._waited_seconds = 0.0
         self._above: dict[str, float] = {}
 
+    def note_empty(self, at: float) -> None:
+        """Nothing waited at `at`."""
+        self._published_after = at
+
     def make_probe(self, now: float) -> bytes | None:
         """The payload of a probe to be published now; `None` when it is not time."""
-        if self._probes:
-            last = next(reversed(self._probes.values())).sent_at
-            longest = now - next(iter(self._probes.values())).sent_at
-            if now - last < max(WAIT_SECONDS, longest / PROBES_OUT, self._waited_seconds / PROBES_OUT):
-                return None
+        if now < self._next_at:
+            return None
+        longest = now - next(iter(self._probes.values())).sent_at if self._probes else 0.0
+        self._next_at = now + max(PROBE_SECONDS, max(longest, self._waited_seconds) / PROBES_OUT)
         payload = str(secrets.randbits(60)).encode()
-        self._probes[payload] = _Probe(now, self._met_sent_at)
+        self._probes[payload] = _Probe(now, self._published_after)
         return payload
 
     def count(self, messages: Iterable[Message], now: float) -> list[Excess]:
@@ -94,22 +100,25 @@ class Meter:
             else:
                 entry[0] += 1
                 entry[1] += size
+        if self._none_lost and self._probes and now >= self._judge_at:
+            self._judge_at = now + PROBE_SECONDS
+            found += self._judge(next(iter(self._probes.values())), now, self._above)
         return found
 
     def _meet(self, payload: bytes, now: float) -> list[Excess]:
         if payload not in self._probes:
             return []  # of an earlier connection or process
-        # those sent before were lost: each ingestor of a shared subscription gets its part of the probes, too
+        self._none_lost = True
         while (first := next(iter(self._probes))) != payload:
             del self._probes[first]
-        waiting = self._waiting()
-        probe = self._probes.pop(payload)
-        self._met_sent_at, self._waited_seconds = probe.sent_at, now - probe.sent_at
-        if self._waited_seconds < WAIT_SECONDS or probe.published_after is None:
-            self._above.clear()
-            return []
-        oldest_seconds = probe.sent_at - probe.published_after
-        return self._judge(waiting, int(OPEN_MESSAGES * (1 + oldest_seconds / PATIENCE_SECONDS)), now)
+            self._none_lost = False
+        probe = self._probes[payload]
+        self._waited_seconds = now - probe.sent_at
+        kept, self._above = self._above, {}
+        found = self._judge(probe, now, kept)
+        self._published_after = max(probe.sent_at, self._published_after or 0.0)
+        del self._probes[payload]
+        return found
 
     def _waiting(self) -> dict[str, list[int]]:
         """What was taken since the oldest probe was sent."""
@@ -121,12 +130,18 @@ class Meter:
                 entry[1] += size
         return waiting
 
-    def _judge(self, waiting: dict[str, list[int]], limit: int, now: float) -> list[Excess]:
+    def _judge(self, oldest: _Probe, now: float, known: dict[str, float]) -> list[Excess]:
+        """Who is above the limit for too long (since when is in `known`). What was taken since `oldest` waited then."""
+        waited_seconds = now - oldest.sent_at
+        if waited_seconds < WAIT_SECONDS or oldest.published_after is None:
+            return []
+        limit = int(OPEN_MESSAGES * (1 + (oldest.sent_at - oldest.published_after) / PATIENCE_SECONDS))
+        waiting = self._waiting()
         total = sum(size for _, size in waiting.values())
         above = {
-            topic: Excess(topic, messages, limit, size / total, self._waited_seconds)
+            topic: Excess(topic, messages, limit, size / total, waited_seconds)
             for topic, (messages, size) in waiting.items()
             if messages > limit and size > LEAST_SHARE * total
         }
-        self._above = {topic: self._above.get(topic, now) for topic in above}
-        return [above[topic] for topic, since in self._above.items() if now - since >= PATIENT_SECONDS]
+        self._above |= {topic: known.get(topic, now) for topic in above}
+        return [excess for topic, excess in above.items() if now - self._above[topic] >= PATIENT_SECONDS]

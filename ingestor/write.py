@@ -4,13 +4,14 @@
    one transaction at most, whatever the backlog.
 2. A batch is written in one transaction, and again until it is committed: nothing is given up.
 3. Only then its PUBACKs go out, in the order of receipt, and its receipts.
-4. On a busy line it sees to the limits of each host.
+4. It sees to the limits of each host.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from core.clock import utc_now
 from core.errors import HeimdallError
 from core.messages import DeadNotice, encode
 from ingestor.batch import Batch
-from ingestor.limits import BUSY_SECONDS, Limits
+from ingestor.limits import Limits
 from ingestor.metrics import Metrics
 from ingestor.session import Connection
 from store import DeadLetter, Store, Unstorable, WriteBatch, Written
@@ -60,6 +61,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._idle_since = math.inf
         self.metrics = Metrics()
         self._limits = Limits(store, client_id, self.metrics, keeper=keeper)
         self.hosts: set[str] = set()  # heard of since the last log line, which empties it
@@ -79,7 +81,7 @@ class Writer:
         """Take messages of the events session; stop reading it while enough waits."""
         now = utc_now()
         self.metrics.add("messages_received", len(packets))
-        self._limits.take(topics.EVENTS, connection, packets, asyncio.get_running_loop().time())
+        self._limits.take(topics.EVENTS, connection, packets, asyncio.get_running_loop().time(), self._idle_since)
         for packet in packets:
             self._events.take(connection, packet, now)
             if self._events.full:
@@ -90,12 +92,13 @@ class Writer:
             self._paused.add(connection)
         self._wake.set()
         self._idle.clear()
+        self._idle_since = math.inf
 
     def deliver_presence(self, connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
         """Take messages of the presence session; stop reading it at a batch full: beats coalesce, PUBACKs do not."""
         now = utc_now()
         self.metrics.add("messages_received", len(packets))
-        self._limits.take(topics.HEARTBEAT, connection, packets, asyncio.get_running_loop().time())
+        self._limits.take(topics.HEARTBEAT, connection, packets, asyncio.get_running_loop().time(), self._idle_since)
         for packet in packets:
             self._presence.take(connection, packet, now)
         if self._presence.full:
@@ -103,24 +106,24 @@ class Writer:
             self._paused_presence.add(connection)
         self._wake.set()
         self._idle.clear()
+        self._idle_since = math.inf
 
     async def run(self) -> None:
         """Write what comes in. Ends only by being cancelled, between two transactions."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            busy_since = asyncio.get_running_loop().time()
             while (work := self._next()) is not None:
                 await self._commit(work)
-                await self._keep_limits(busy_since)
+                await self._keep_limits()
                 if work.events.messages + work.presence.messages >= BUSY_MESSAGES and not self._full:
                     await asyncio.sleep(GATHER_SECONDS)
             self._idle.set()
+            self._idle_since = asyncio.get_running_loop().time()
 
-    async def _keep_limits(self, busy_since: float) -> None:
+    async def _keep_limits(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - busy_since >= BUSY_SECONDS:
-            self._limits.probe(now)
+        self._limits.probe(now)
         if found := self._limits.collect(now):
             await asyncio.get_running_loop().run_in_executor(self._thread, self._limits.deal_with, found)
 

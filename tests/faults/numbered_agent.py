@@ -4,7 +4,7 @@ It makes COUNT events, or fewer when a file `enough` appears in its home before.
 number that a source without a position begins at), TEST_NAME (whose numbers these are, when not the host's),
 TEST_AT_ONCE and TEST_PAUSE (numbers a read, and seconds for it), TEST_CLOCK_OFFSET (seconds that this host's clock is
 wrong by) and TEST_CLOCK_BEATS (from which beat on), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE, TEST_RETRY_SPOOL
-and TEST_KEEP_ALIVE (seconds), TEST_DIES (`STEP:TIMES`, see `dying`).
+and TEST_KEEP_ALIVE (seconds), TEST_INTERVAL (seconds between beats), TEST_DIES (`STEP:TIMES`, see `dying`).
 
 Each number is an event whose id follows from host and number alone, so that the same number read again is the
 same event, and a test knows without a ledger what must be stored. Spool, link and heartbeat are the agent's own.
@@ -40,7 +40,7 @@ from core.home import Home, find_login
 from core.messages import Event, OsType
 from core.settings import Settings, load
 
-INTERVAL_SECONDS = 1.0
+INTERVAL_SECONDS = float(os.environ.get("TEST_INTERVAL", "1.0"))
 
 
 def numbered_id(host: str, number: int) -> UUID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -78,6 +79,17 @@ def test_who_publishes_twice_what_can_be_stored_is_told_of_and_nobody_else() -> 
     assert line.excesses[0].waited_seconds > WAIT_SECONDS
 
 
+@pytest.mark.parametrize("times", [1.2, 4, 20])
+def test_however_much_it_publishes_it_is_told_of_soon(times: float) -> None:
+    line = Line(1_000)
+    quiet = heeding(line, "quiet")
+    line.run(5, quiet)
+    begun = line.now
+    line.run(40, every(quiet, lambda: line.publish("mad", int(100 * times))))
+    assert list(line.told) == ["mad"]
+    assert line.told["mad"] - begun < PATIENT_SECONDS + 10
+
+
 def test_agents_that_heed_their_receipts_are_never_told_of_however_long_they_wait() -> None:
     for agents, rate in ((1, 10), (1, 100), (5, 10), (100, 50), (300, 10)):
         line = Line(rate)
@@ -145,11 +157,15 @@ def test_a_burst_that_ends_is_forgiven() -> None:
     assert line.told == {}
 
 
-def test_a_lost_probe_condemns_nobody() -> None:
-    line = Line()
-    line.run(5)
-    line.keep_probe = lambda: False
-    line.run(60, lambda: line.publish("mad", 20, 100_000))
+@pytest.mark.parametrize("seed", range(5))
+def test_lost_probes_condemn_nobody(seed: int) -> None:
+    chance, line = random.Random(seed), Line(1_000)
+    agent = heeding(line, "backlog")
+    line.run(5, agent)
+    line.keep_probe = lambda: chance.random() < 0.3
+    line.run(100, agent)
+    line.rate = 10
+    line.run(100, every(agent, *(heeding(line, f"other-{number}") for number in range(4))))
     assert line.told == {}
 
 
@@ -164,6 +180,13 @@ def test_of_several_ingestors_each_gets_a_part_of_its_probes_and_still_tells(ing
 
     line.keep_probe = every_nth
     line.run(90, every(heeding(line, "quiet"), lambda: line.publish("mad", 20, 100_000)))
+    assert list(line.told) == ["mad"]
+
+
+def test_a_line_that_was_quiet_owes_its_queue_to_nothing_older() -> None:
+    line = Line()
+    line.meter.note_empty(line.now)
+    line.run(PATIENT_SECONDS + 5, lambda: line.publish("mad", 20, 100_000))
     assert list(line.told) == ["mad"]
 
 
