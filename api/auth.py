@@ -120,10 +120,12 @@ class Authenticator:
         self._known.pop(_place("session:", digest), None)
         await run_in_threadpool(self._store.end_session, digest)
 
-    async def open_session(self, name: str, scopes: tuple[str, ...]) -> str:
-        """The token of a new session of `name`, good for 30 days. Raises `Unavailable`."""
+    async def open_session(self, name: str, scopes: tuple[str, ...], until: datetime | None = None) -> str:
+        """The token of a new session of `name`, good for 30 days, or `until` its key ends. Raises `Unavailable`."""
         token = make_secret()
         expires_at = utc_now() + timedelta(days=SESSION_DAYS)
+        if until is not None:
+            expires_at = min(expires_at, until)
         await run_in_threadpool(self._store.add_session, hash_secret(token), name, scopes, expires_at)
         return token
 

@@ -42,7 +42,10 @@ async def log_in(request: Request, parts: PartsOf, token: Annotated[str, Query(m
 
 @router.post("/sessions", response_model=SessionAnswer, openapi_extra=SESSION_BODY, summary="Begin a session by a key")
 async def begin_session(request: Request, parts: PartsOf) -> Response:
-    """Sets a cookie that scripts cannot read. The key must have the scope `read`; the session has no other."""
+    """Sets a cookie that scripts cannot read. The key must have the scope `read`; the session has no other.
+
+    It ends with the key.
+    """
     check_same_origin(request, must_be_said=False)
     content = decode_json(await read_body(request, MAX_KEY_BODY_BYTES))
     key = content.get("key") if isinstance(content, dict) else None
@@ -54,7 +57,7 @@ async def begin_session(request: Request, parts: PartsOf) -> Response:
     if "read" not in caller.scopes:
         raise Refused(403, f"{caller.name} may not read: the scope 'read' is needed")
     answer = answer_json({"success": True, "message": f"Session of {caller.name} begun"})
-    _set_cookie(request, parts, answer, await parts.auth.open_session(caller.name, ("read",)))
+    _set_cookie(request, parts, answer, await parts.auth.open_session(caller.name, ("read",), caller.expires_at))
     return answer
 
 

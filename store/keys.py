@@ -54,7 +54,7 @@ def make_key(
 
 
 def revoke_key(database: Database, id_or_name: str, who: str) -> KeyRow | None:
-    """Delete a key by its id or its name; what it was, `None` when there is none.
+    """Delete a key by its id or its name, and end the sessions of that name; what it was, `None` when there is none.
 
     Raises `Conflict` when several keys have that name.
     """
@@ -66,6 +66,7 @@ def revoke_key(database: Database, id_or_name: str, who: str) -> KeyRow | None:
             raise Conflict(f"{len(found)} keys are named {id_or_name!r}: name the one by its id ({ids})")
         for row in found:
             connection.execute(delete(api_keys).where(api_keys.c.hash.startswith(row.id, autoescape=True)))
+            connection.execute(delete(sessions).where(sessions.c.name == row.name))
             record_act(connection, who, "key.revoked", row.name, _join(row.scopes), utc_now())
     return found[0] if found else None
 
@@ -99,7 +100,7 @@ class KeyFinder:
         if row is None or (row.expires_at is not None and row.expires_at <= now):
             return None
         self._note(key_hash, now)
-        return Key(row.name, frozenset(row.scopes.split()), row.host)
+        return Key(row.name, frozenset(row.scopes.split()), row.host, row.expires_at)
 
     def _note(self, key_hash: str, now: datetime) -> None:
         noted = self._noted.get(key_hash)

@@ -120,11 +120,15 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Who holds an API key or a session, and what it may do. `host` binds an agent's key to its host."""
+    """Who holds an API key or a session, and what it may do. `host` binds an agent's key to its host.
+
+    `expires_at` is a key's end, `None` for never.
+    """
 
     name: str
     scopes: frozenset[str]
     host: str | None = None
+    expires_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

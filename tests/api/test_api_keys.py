@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from datetime import timedelta
+
 import httpx
 import pytest
 from api_parts import Api
 
-from api.auth import issue_key
+from api.auth import hash_secret, issue_key
 from api.tries import TRIES
 from core.clock import parse_time, utc_now
 
@@ -92,3 +96,29 @@ def test_many_wrong_keys_are_soon_answered_429_and_a_known_one_goes_on(lone_api:
     assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (429, True)
     assert lone_api.anyone.post("/sessions", json={"key": unused}).status_code == 429
     assert lone_api.client.get("/hosts").status_code == 200
+
+
+@contextlib.contextmanager
+def session_of(api: Api, key: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=api.url) as client:
+        assert client.post("/sessions", json={"key": key}).status_code == 200
+        assert client.get("/hosts").status_code == 200
+        yield client
+
+
+def test_the_sessions_of_a_revoked_key_end_with_it(lone_api: Api, admin: dict[str, str]) -> None:
+    with (
+        session_of(lone_api, make(lone_api, admin).json()["key"]) as session,
+        session_of(lone_api, make(lone_api, admin, name="another").json()["key"]) as other,
+    ):
+        assert lone_api.anyone.delete("/keys/grafana", headers=admin).status_code == 200
+        assert session.get("/hosts").status_code == 401
+        assert other.get("/hosts").status_code == 200
+
+
+def test_a_session_lasts_no_longer_than_its_key(lone_api: Api, admin: dict[str, str]) -> None:
+    with session_of(lone_api, make(lone_api, admin, expires="10d").json()["key"]) as session:
+        digest = hash_secret(session.cookies[f"heimdall-{lone_api.settings.http_port}"])
+    now = utc_now()
+    assert lone_api.store.find_session(digest, now + timedelta(days=9)) is not None
+    assert lone_api.store.find_session(digest, now + timedelta(days=11)) is None
