@@ -15,7 +15,8 @@ It knows no MQTT and no clock.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from core.forwarder import PATIENCE_SECONDS
@@ -27,6 +28,9 @@ LEAST_SHARE = 0.1  # of the bytes: less makes nobody wait, and at most nine are 
 PROBE_SECONDS = 0.5
 PROBES_OUT = 8  # fewer a second when the way is long
 HEADER_BYTES = 500  # what a message costs beside its payload
+# messages and their bytes in one number, for it stands in the hot path: the bytes are the lowest 48 bits
+_BYTES = (1 << 48) - 1
+_MESSAGE = (1 << 48) + HEADER_BYTES
 
 
 class Message(Protocol):
@@ -52,7 +56,7 @@ class _Probe:
     def __init__(self, sent_at: float, published_after: float | None) -> None:
         self.sent_at = sent_at
         self.published_after = published_after  # of all that is taken from now on; `None`: not known
-        self.taken: dict[str, list[int]] = {}  # messages and bytes by topic, until the next probe is sent
+        self.taken: defaultdict[str, int] = defaultdict(int)  # by topic, until the next probe is sent
 
 
 class Meter:
@@ -85,21 +89,18 @@ class Meter:
         self._probes[payload] = _Probe(now, self._published_after)
         return payload
 
-    def count(self, messages: Iterable[Message], now: float) -> list[Excess]:
+    def count(self, messages: Sequence[Message], now: float) -> list[Excess]:
         """Count what was taken in, in order; who has been above the limit for too long, when a probe has come back."""
         if not self._probes:
             return []
         found: list[Excess] = []
         taken = next(reversed(self._probes.values())).taken
         for message in messages:
-            topic, size = message.topic, len(message.payload) + HEADER_BYTES
-            if topic == self.topic:
-                found += self._meet(bytes(message.payload), now)
-            elif (entry := taken.get(topic)) is None:
-                taken[topic] = [1, size]
-            else:
-                entry[0] += 1
-                entry[1] += size
+            taken[message.topic] += len(message.payload) + _MESSAGE
+        if taken.pop(self.topic, None):
+            for message in messages:
+                if message.topic == self.topic:
+                    found += self._meet(bytes(message.payload), now)
         if self._none_lost and self._probes and now >= self._judge_at:
             self._judge_at = now + PROBE_SECONDS
             found += self._judge(next(iter(self._probes.values())), now, self._above)
@@ -120,15 +121,13 @@ class Meter:
         del self._probes[payload]
         return found
 
-    def _waiting(self) -> dict[str, list[int]]:
-        """What was taken since the oldest probe was sent."""
-        waiting: dict[str, list[int]] = {}
+    def _waiting(self) -> dict[str, tuple[int, int]]:
+        """What was taken since the oldest probe was sent: messages and bytes by topic."""
+        waiting: defaultdict[str, int] = defaultdict(int)
         for probe in self._probes.values():
-            for topic, (messages, size) in probe.taken.items():
-                entry = waiting.setdefault(topic, [0, 0])
-                entry[0] += messages
-                entry[1] += size
-        return waiting
+            for topic, number in probe.taken.items():
+                waiting[topic] += number
+        return {topic: (number >> 48, number & _BYTES) for topic, number in waiting.items()}
 
     def _judge(self, oldest: _Probe, now: float, known: dict[str, float]) -> list[Excess]:
         """Who is above the limit for too long (since when is in `known`). What was taken since `oldest` waited then."""
