@@ -100,8 +100,11 @@ class Agent:
         if now < self._next_beat and not connected:
             return
         self._connections_seen = self.link.connections
-        # from the last deadline on, so that beats do not drift; one that was missed by far is not made up for
-        self._next_beat = max(self._next_beat + self.interval_seconds, now + self.interval_seconds / 2)
+        if connected:
+            self._next_beat = now + self.interval_seconds
+        else:
+            # from the last deadline on, so that beats do not drift; one that was missed by far is not made up for
+            self._next_beat = max(self._next_beat + self.interval_seconds, now + self.interval_seconds / 2)
         self.send_heartbeat()
         self._keep_position()
 
