@@ -132,7 +132,7 @@ PAGES = {
 
 def prose() -> list[Path]:
     """Every page that a person wrote or reads."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def named_commands(page: Path) -> Iterator[list[str]]:

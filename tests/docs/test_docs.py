@@ -71,6 +71,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/.]+)`", text_of("SECURITY.md"))
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_the_version_is_the_newest_in_the_changes() -> None:
     version = re.search(r'^version = "(.+)"', text_of("pyproject.toml"), re.MULTILINE)
     assert version is not None
