@@ -17,15 +17,15 @@ def die_at(step: str, times: int) -> None:
     settle = write.settle
     left = times
 
-    def settled(batch: Batch) -> None:
+    def settled(batch: Batch, unanswered: frozenset[str]) -> None:
         nonlocal left
         left -= bool(batch.receipts)
         if left > 0:
-            settle(batch)
+            settle(batch, unanswered)
             return
         unsent, batch.receipts = batch.receipts, []
         if step == BEFORE_RECEIPTS:
-            settle(batch)
+            settle(batch, unanswered)
         print("dies", step, "with", len(unsent), "receipts unsent", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -17,6 +17,7 @@ from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]
+ROOM_ENOUGH = 5_000  # so many events further on a full disk, an agent goes on within its files
 DROPPED = re.compile(r"spool is full: (\d+) of the oldest .* dropped, (\d+) since the agent's start")
 
 
@@ -28,12 +29,24 @@ def test_a_full_disk_costs_nothing_but_time(here: Site, chance: random.Random, o
         for each in here.hosts:
             agent = here.start_agent(each)
         agent = here.agents[host]
+        noticed = 0
         for _ in range(often(8)):
             before, troubles = here.stored(), agent.said().count("beating on")
             wait_until(lambda before=before: here.stored() > before, "something is stored")
             time.sleep(chance.uniform(0, 0.2))
             disk.fill()
-            wait_until(lambda troubles=troubles: agent.said().count("beating on") > troubles, "the agent notices")
+            filled = here.spooled(host)[0]
+            wait_until(
+                lambda troubles=troubles, filled=filled: (
+                    agent.said().count("beating on") > troubles or here.spooled(host)[0] > filled + ROOM_ENOUGH
+                ),
+                "the agent notices",
+            )
+            if agent.said().count("beating on") == troubles:
+                # a spool that is emptied as fast as it fills needs no more room than its files have
+                disk.make_room()
+                continue
+            noticed += 1
             position = here.spooled(host)[0]
             expect_beats(here, host, chance.randrange(1, 4))
             assert here.spooled(host)[0] == position, "it moved past what could not be kept"
@@ -43,6 +56,7 @@ def test_a_full_disk_costs_nothing_but_time(here: Site, chance: random.Random, o
             if not agent.alive:
                 agent.start()
             wait_until(lambda position=position: here.spooled(host)[0] > position, "it goes on")
+        assert noticed > 0, "the disk was never too full"
         here.enough()
         here.expect_all_stored_once()
         agent.kill()
