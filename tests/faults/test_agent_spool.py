@@ -17,7 +17,7 @@ from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]
-ROOM_ENOUGH = 5_000  # so many events further on a full disk, an agent goes on within its files
+ROOM_ENOUGH = 1_000  # so many events further on a full disk, an agent goes on within the files that it has
 DROPPED = re.compile(r"spool is full: (\d+) of the oldest .* dropped, (\d+) since the agent's start")
 
 
