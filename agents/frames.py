@@ -8,7 +8,7 @@ from typing import List, Optional
 LONGEST_MESSAGE_BYTES = 64 * 1024  # what is longer is cut
 
 _COUNT = re.compile(rb"[1-9]\d{0,6} ")
-_PART_OF_COUNT = re.compile(rb"[1-9]\d{0,6} ?")
+_PART_OF_COUNT = re.compile(rb"(?:[1-9]\d{0,6} ?)?")
 # a message without a priority may begin with a number too: RFC 5424's version, or a year and what is no space
 _FIRST_COUNT = re.compile(rb"[1-9](?:\d{1,6} | <)")
 _NOTHING = b"\r\n\0 "
@@ -67,7 +67,7 @@ class Frames:
             self._skip = length - kept
             messages.append(self._buffer[found.end() : at])
         self._buffer = self._buffer[at:]
-        self._counted = bool(found or not self._buffer or _PART_OF_COUNT.fullmatch(self._buffer))
+        self._counted = bool(found or _PART_OF_COUNT.fullmatch(self._buffer))
         return messages
 
     def _read_lines(self) -> List[bytes]:
