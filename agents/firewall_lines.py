@@ -280,16 +280,18 @@ def recognise(line: Header) -> Optional[Finding]:
 def _find(rule: Rule, groups: Dict[str, Optional[str]]) -> Finding:
     user = (groups.get("user") or groups.get("name") or "").strip()[:256]
     protocol = (groups.get("proto") or groups.get("protocol") or "").lower()
+    # no address is as long, and what a stranger sends must not fill the memory of those that were seen
+    address = _address((groups.get("ip") or "")[:64])
     # what stands in the ports' place of other protocols are types and codes
     ports = protocol in _WITH_PORTS
     return Finding(
-        rule, user or NO_ADDRESS, _address(groups.get("ip")), (groups.get("to") or "")[:64],
+        rule, user or NO_ADDRESS, address, (groups.get("to") or "")[:64],
         (groups.get("port") or "")[:32] if ports else "", (groups.get("sport") or "")[:32] if ports else "",
     )  # fmt: skip
 
 
 @lru_cache(maxsize=4_096)
-def _address(text: Optional[str]) -> str:
+def _address(text: str) -> str:
     """The address in its one short form: the kernel writes IPv6 addresses at full length."""
     address = clean_address(text)
     return str(IPv6Address(address)) if ":" in address else address
