@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from uuid import uuid4
 
-from agents import agent_linux
+from agents import agent_firewall, agent_linux
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Collector
 from agents.enrolment import enroll
@@ -24,6 +24,7 @@ from agents.link_http import HttpLink
 from agents.link_mqtt import Logins, MqttLink
 from agents.machine import describe_machine
 from agents.reading import LineReader, Summary, spool_file, wait_until_sent
+from agents.receiver import Address, parse_address
 from agents.renewal import Renewal, logins
 from core import lock
 from core.errors import Conflict, Invalid
@@ -50,6 +51,9 @@ class Kind(NamedTuple):
 
 KINDS: Dict[str, Kind] = {
     "linux": Kind("LINUX", agent_linux.LinuxCollector, agent_linux.read_line, agent_linux.INTERVAL_SECONDS),
+    "firewall": Kind(
+        "FIREWALL", agent_firewall.FirewallCollector, agent_firewall.read_line, agent_firewall.INTERVAL_SECONDS
+    ),
 }
 
 
@@ -58,6 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", metavar="KIND", help=f"kind of host: {', '.join(KINDS)} (default: this machine's)")
     parser.add_argument("--host", metavar="NAME", help="name to report under (default: HEIMDALL_HOST)")
     parser.add_argument("--interval", metavar="SECONDS", type=float, help="seconds between heartbeats (Linux: 30)")
+    parser.add_argument(
+        "--listen", metavar="ADDRESS:PORT",
+        help=f"kind firewall: receive syslog there, over UDP and TCP (default: {agent_firewall.LISTEN})",
+    )  # fmt: skip
     parser.add_argument(
         "--enroll", metavar="TOKEN",
         help="enrol this host by a token of `heimdall enroll`, then run; - reads it from standard input "
@@ -75,6 +83,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     Raises `Invalid` (options, names), `Conflict` (a second agent of one home) and `Unavailable`.
     """
     kind = _find_kind(options.kind)
+    if options.listen:
+        kind = _listen(kind, parse_address(options.listen))
     interval = _check_interval(options.interval, kind)
     if options.once and not options.read:
         raise Invalid("--once belongs to --read FILE")
@@ -222,6 +232,13 @@ def _find_kind(name: Optional[str]) -> Kind:
     if wanted not in KINDS:
         raise Invalid(f"--kind {wanted!r:.40} is unknown: use one of {', '.join(KINDS)}")
     return KINDS[wanted]
+
+
+def _listen(kind: Kind, address: Address) -> Kind:
+    """`kind` with a collector that listens at `address`. Raises `Invalid` when it listens nowhere."""
+    if kind.os_type != "FIREWALL":
+        raise Invalid("--listen belongs to --kind firewall")
+    return kind._replace(make_collector=lambda host: agent_firewall.FirewallCollector(host, address))
 
 
 def _check_interval(interval: Optional[float], kind: Kind) -> float:

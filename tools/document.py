@@ -9,10 +9,11 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agents.linux_lines import RULES
+from agents import firewall_lines, linux_lines
+from agents.linux_lines import Rule
 from core.metrics import COUNTER, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
@@ -72,15 +73,14 @@ def commands_page() -> str:
     return "\n".join([*lines, ""])
 
 
-def linux_page() -> str:
-    """`docs/agent-linux.md`: what the Linux agent recognises."""
-    rows = [f"| {rule.event_type} | {rule.severity} | {rule.description} |" for rule in RULES]
+def rules_page(kind: str, rules: Sequence[Rule], file: str) -> str:
+    """`docs/agent-KIND.md`: what the agent of a kind recognises."""
+    rows = [f"| {rule.event_type} | {rule.severity} | {rule.description} |" for rule in rules]
     return "\n".join(
         [
-            "# What the Linux agent recognises",
+            f"# What the {kind} agent recognises",
             "",
-            "The first rule that fits a line decides; a line that fits none is no event. (Made from"
-            " `agents/linux_lines.py`.)",
+            f"The first rule that fits a line decides; a line that fits none is no event. (Made from `{file}`.)",
             "",
             "| event type | severity | what is recognised |",
             "|---|---|---|",
@@ -125,7 +125,8 @@ PAGES = {
     "metrics.md": metrics_page,
     "settings.md": settings_page,
     "commands.md": commands_page,
-    "agent-linux.md": linux_page,
+    "agent-linux.md": lambda: rules_page("Linux", linux_lines.RULES, "agents/linux_lines.py"),
+    "agent-firewall.md": lambda: rules_page("firewall", firewall_lines.RULES, "agents/firewall_lines.py"),
     "asyncapi.yaml": asyncapi.page,
 }
 

@@ -1,0 +1,133 @@
+"""What many lines together tell: a flood of blocked connections, kept as few events; and a port scan.
+
+Both hold a bounded state. Seconds are of a clock that only goes forwards, at the moment when a line is read: not what
+the line says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from typing import Dict, List, NamedTuple, Optional, Tuple, TypeVar
+
+from agents.firewall_lines import Finding
+from agents.syslog import cut
+from core.ids import uuid7
+from core.messages import NO_ADDRESS, Event
+
+WINDOW_SECONDS = 10.0
+CONNECTIONS_PER_WINDOW = 1_000
+SCAN_PORTS = 15
+SCAN_SECONDS = 60.0
+QUIET_SECONDS = 300.0
+PAIRS_WATCHED = 4_096
+PRIVILEGED_PORTS = 1_024
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Repeated(NamedTuple):
+    """How many more blocks there were, and the event of the last."""
+
+    times: int
+    last: Event
+
+
+class Blocks:
+    """Folds blocks of the same source, destination and port: the first is an event at once, the others are counted
+    and are one event more when their window ends.
+
+    A window begins with the first block behind the last window's end. What waits for its end are counts, never a first
+    block: counts are what a kill loses. Of `CONNECTIONS_PER_WINDOW` connections each has its own events; what is
+    blocked besides, by forged addresses say, is counted in one.
+    """
+
+    def __init__(self) -> None:
+        self._begun = 0.0
+        self._connections: Dict[Tuple[str, str, str], Optional[_Repeated]] = {}
+        self._besides: Optional[_Repeated] = None
+
+    def fold(self, event: Event, finding: Finding, now: float) -> List[Event]:
+        """What of `event` is to be kept at once."""
+        connection = (finding.source_ip, finding.destination, finding.port)
+        if not self._connections:
+            self._begun = now
+        if connection in self._connections:
+            self._connections[connection] = _count(self._connections[connection], event)
+        elif len(self._connections) < CONNECTIONS_PER_WINDOW:
+            self._connections[connection] = None
+            return [event]
+        else:
+            self._besides = _count(self._besides, event)
+        return []
+
+    def due(self, now: float) -> List[Event]:
+        """The events of what was counted, when the window has ended."""
+        if not self._connections or now - self._begun < WINDOW_SECONDS:
+            return []
+        told = [_tell(repeated, "like this") for repeated in self._connections.values() if repeated]
+        if self._besides:
+            last = dataclasses.replace(self._besides.last, source_ip=NO_ADDRESS)
+            told.append(_tell(_Repeated(self._besides.times, last), "of other connections, the last of them"))
+        self._connections, self._besides = {}, None
+        return told
+
+
+def _count(before: Optional[_Repeated], event: Event) -> _Repeated:
+    return _Repeated(before.times + 1 if before else 1, event)
+
+
+def _tell(repeated: _Repeated, what: str) -> Event:
+    text = f"[{repeated.times} more within {WINDOW_SECONDS:.0f} s {what}] {repeated.last.raw_message}"
+    return dataclasses.replace(repeated.last, raw_message=cut(text))
+
+
+class Scans:
+    """Sees port scans: `SCAN_PORTS` ports of one destination, blocked for one source within `SCAN_SECONDS`.
+
+    One event, then the source is quiet for `QUIET_SECONDS`. `PAIRS_WATCHED` pairs of source and destination are
+    watched, the ones seen last: under a flood from more forged addresses than that a scan may go unseen.
+    """
+
+    def __init__(self) -> None:
+        self._ports: OrderedDict[Tuple[str, str], Dict[str, float]] = OrderedDict()
+        self._quiet_until: OrderedDict[str, float] = OrderedDict()
+
+    def see(self, event: Event, finding: Finding, now: float) -> Optional[Event]:
+        """The event of the scan that the blocked connection `event` completes."""
+        source = finding.source_ip
+        if source == NO_ADDRESS or not finding.port or _is_late_answer(finding):
+            return None
+        if self._quiet_until.get(source, now) > now:
+            return None
+        ports = self._ports.pop((source, finding.destination), {})
+        ports = {port: at for port, at in ports.items() if now - at < SCAN_SECONDS}
+        ports[finding.port] = now
+        if len(ports) < SCAN_PORTS:
+            _keep(self._ports, (source, finding.destination), ports)
+            return None
+        self._quiet_until.pop(source, None)
+        _keep(self._quiet_until, source, now + QUIET_SECONDS)
+        seconds = now - min(ports.values())
+        text = (
+            f"[{len(ports)} ports of {finding.destination or 'one host'} within {seconds:.0f} s: "
+            f"{', '.join(ports)}] {event.raw_message}"
+        )
+        return dataclasses.replace(event, event_id=uuid7(), event_type="PORT_SCAN", severity=3, raw_message=cut(text))
+
+
+def _is_late_answer(finding: Finding) -> bool:
+    """Whether a server answers a connection that the firewall has forgotten: one to many ports of its client's."""
+    return _number(finding.source_port) < PRIVILEGED_PORTS <= _number(finding.port)
+
+
+def _number(port: str) -> int:
+    # a service may be written by its name
+    return int(port) if port.isascii() and port.isdigit() else PRIVILEGED_PORTS
+
+
+def _keep(state: OrderedDict[K, V], key: K, value: V) -> None:
+    state[key] = value
+    if len(state) > PAIRS_WATCHED:
+        state.popitem(last=False)
