@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.linux_lines import RULES
+from agents.pihole_queries import BLOCKED, SEVERITY
 from core.metrics import COUNTER, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
@@ -90,6 +91,24 @@ def linux_page() -> str:
     )
 
 
+def pihole_page() -> str:
+    """`docs/agent-pihole.md`: what the Pi-hole agent recognises."""
+    rows = [f"| {status} | DNS_BLOCK | {SEVERITY} | {meaning} |" for status, meaning in BLOCKED.items()]
+    return "\n".join(
+        [
+            "# What the Pi-hole agent recognises",
+            "",
+            "A query that FTL's database calls blocked. The same client, domain and status within a minute of the clock"
+            " are one event, with the count. (Made from `agents/pihole_queries.py`.)",
+            "",
+            "| FTL's status | event type | severity | why the query was blocked |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def metrics_page() -> str:
     """`docs/metrics.md`: what Prometheus can ask for."""
     rows = [
@@ -126,6 +145,7 @@ PAGES = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "agent-linux.md": linux_page,
+    "agent-pihole.md": pihole_page,
     "asyncapi.yaml": asyncapi.page,
 }
 
