@@ -1,6 +1,6 @@
-"""`--read FILE`: a given log, from its start, into the spool; and the wait until all of it is known to be stored.
+"""`--read FILE`: a given log or database, from its start, into the spool, and the wait until all of it is stored.
 
-The id of an event is made of the host, the file's first line, the line's offset and the line itself, so the
+The id of an event of a log is made of the host, the file's first line, the line's offset and the line itself, so the
 same file again, also renamed, copied or compressed, adds nothing, and another file in its place is not mistaken.
 """
 
@@ -38,13 +38,17 @@ LineReader = Callable[[str, UUID, bytes, datetime], Optional[Event]]
 
 @dataclass
 class Summary:
-    """What reading a file came to. `sent` says whether every event has its receipt."""
+    """What reading a file came to. `sent` says whether every event has its receipt.
+
+    `lines` counts what the file consists of; `unit` is a person's word for it.
+    """
 
     file: str
     lines: int = 0
     events: int = 0
     by_type: CounterOf[str] = field(default_factory=Counter)
     sent: bool = False
+    unit: str = "lines"
 
     def as_json(self) -> str:
         """One line of JSON."""
@@ -56,30 +60,43 @@ class Summary:
     def as_text(self) -> str:
         """One line for a person."""
         types = ", ".join(f"{count:,} {name}" for name, count in self.by_type.most_common())
-        return f"{self.file}: {self.lines:,} lines, {self.events:,} events{f' ({types})' if types else ''}"
+        return f"{self.file}: {self.lines:,} {self.unit}, {self.events:,} events{f' ({types})' if types else ''}"
 
 
-def read_events(path: Path, host: str, read_line: LineReader, summary: Summary) -> Iterator[Event]:
-    """The events of the log at `path` (plain or `.gz`), counted into `summary` as they come.
+# The events of a file, each with an id that is the same whenever the same file is read; counts `Summary.lines`.
+FileReader = Callable[[Path, str, Summary], Iterator[Event]]
 
-    Raises `Invalid` when the file cannot be read.
-    """
-    first = ""
-    try:
+
+def by_line(read_line: LineReader) -> FileReader:
+    """The reader of logs (plain or `.gz`) whose lines `read_line` reads."""
+
+    def read_log(path: Path, host: str, summary: Summary) -> Iterator[Event]:
+        first = ""
         with open_log(path) as file:
             # years that lines do not name are told by the file's age, not by the day on which it is read
             written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
             reference = min(utc_now(), written)
             for offset, raw in _lines(file):
-                if not first:
-                    first = hashlib.sha256(raw.rstrip(b"\r\n")).hexdigest()
                 summary.lines += 1
                 content = hashlib.sha256(raw.rstrip(b"\r\n")).hexdigest()
+                first = first or content
                 event = read_line(host, stable_id(host, first, str(offset), content), raw, reference)
                 if event:
-                    summary.events += 1
-                    summary.by_type[event.event_type] += 1
                     yield event
+
+    return read_log
+
+
+def read_events(path: Path, host: str, read_file: FileReader, summary: Summary) -> Iterator[Event]:
+    """The events of the file at `path`, counted into `summary` as they come.
+
+    Raises `Invalid` when the file cannot be read.
+    """
+    try:
+        for event in read_file(path, host, summary):
+            summary.events += 1
+            summary.by_type[event.event_type] += 1
+            yield event
     except (OSError, EOFError, zlib.error) as error:
         raise Invalid(f"--read {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
@@ -95,15 +112,15 @@ def _lines(file: IO[bytes]) -> Iterator[Tuple[int, bytes]]:
 
 
 def spool_file(
-    path: Path, host: str, read_line: LineReader, spool: Spool, stopping: threading.Event, summary: Summary
+    path: Path, host: str, read_file: FileReader, spool: Spool, stopping: threading.Event, summary: Summary
 ) -> None:
-    """Read the log at `path` into `spool`; waits while the spool is half full, for nothing need be dropped.
+    """Read the file at `path` into `spool`; waits while the spool is half full, for nothing need be dropped.
 
     Returns early when `stopping` is set. Raises `Invalid` and `Unavailable`.
     """
     chunk: List[Event] = []
     shown = time.monotonic()
-    for event in read_events(path, host, read_line, summary):
+    for event in read_events(path, host, read_file, summary):
         chunk.append(event)
         if len(chunk) >= CHUNK_EVENTS:
             _append(spool, chunk, stopping)
@@ -112,7 +129,7 @@ def spool_file(
                 return
             if sys.stderr.isatty() and time.monotonic() - shown > 1:
                 shown = time.monotonic()
-                sys.stderr.write(f"\r{summary.lines:,} lines, {summary.events:,} events … ")
+                sys.stderr.write(f"\r{summary.lines:,} {summary.unit}, {summary.events:,} events … ")
                 sys.stderr.flush()
     _append(spool, chunk, stopping)
 

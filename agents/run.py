@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from uuid import uuid4
 
-from agents import agent_firewall, agent_linux
+from agents import agent_firewall, agent_linux, agent_pihole
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Collector
 from agents.enrolment import enroll
@@ -23,7 +23,7 @@ from agents.link import Link
 from agents.link_http import HttpLink
 from agents.link_mqtt import Logins, MqttLink
 from agents.machine import describe_machine
-from agents.reading import LineReader, Summary, spool_file, wait_until_sent
+from agents.reading import FileReader, Summary, by_line, spool_file, wait_until_sent
 from agents.receiver import Address, parse_address
 from agents.renewal import Renewal, logins
 from core import lock
@@ -41,18 +41,19 @@ INTERRUPTED = 130
 
 
 class Kind(NamedTuple):
-    """A kind of host: what makes its collector, how a line of a given log is read, seconds between beats."""
+    """A kind of host: what makes its collector, how a given file is read, seconds between beats."""
 
     os_type: OsType
     make_collector: Callable[[str], Collector]
-    read_line: LineReader
+    read_file: FileReader
     interval_seconds: float
 
 
 KINDS: Dict[str, Kind] = {
-    "linux": Kind("LINUX", agent_linux.LinuxCollector, agent_linux.read_line, agent_linux.INTERVAL_SECONDS),
+    "linux": Kind("LINUX", agent_linux.LinuxCollector, by_line(agent_linux.read_line), agent_linux.INTERVAL_SECONDS),
+    "pihole": Kind("PIHOLE", agent_pihole.PiholeCollector, agent_pihole.read_file, agent_pihole.INTERVAL_SECONDS),
     "firewall": Kind(
-        "FIREWALL", agent_firewall.FirewallCollector, agent_firewall.read_line, agent_firewall.INTERVAL_SECONDS
+        "FIREWALL", agent_firewall.FirewallCollector, by_line(agent_firewall.read_line), agent_firewall.INTERVAL_SECONDS
     ),
 }
 
@@ -61,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `heimdall agent`, for `run`."""
     parser.add_argument("--kind", metavar="KIND", help=f"kind of host: {', '.join(KINDS)} (default: this machine's)")
     parser.add_argument("--host", metavar="NAME", help="name to report under (default: HEIMDALL_HOST)")
-    parser.add_argument("--interval", metavar="SECONDS", type=float, help="seconds between heartbeats (Linux: 30)")
+    intervals = ", ".join(f"{name}: {kind.interval_seconds:.0f}" for name, kind in KINDS.items())
+    parser.add_argument("--interval", metavar="SECONDS", type=float, help=f"seconds between heartbeats ({intervals})")
     parser.add_argument(
         "--listen", metavar="ADDRESS:PORT",
         help=f"kind firewall: receive syslog there, over UDP and TCP (default: {agent_firewall.LISTEN})",
@@ -72,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: HEIMDALL_ENROLL_TOKEN)",
     )  # fmt: skip
     parser.add_argument("--only-enroll", action="store_true", help="enrol, and end")
-    parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, from its start")
+    parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, or database, from its start")
     parser.add_argument("--once", action="store_true", help="with --read: end when every event of it is stored")
     parser.add_argument("--json", action="store_true", help="with --read: print what was read as JSON")
 
@@ -147,7 +149,7 @@ def _run_reading(options: argparse.Namespace, kind: Kind, sender: _Sender, stop:
     summary = Summary(options.read)
     refused = -spool.quarantined()
     try:
-        spool_file(Path(options.read), sender.host, kind.read_line, spool, stop.event, summary)
+        spool_file(Path(options.read), sender.host, kind.read_file, spool, stop.event, summary)
         if agent and not options.once:
             _show(summary, options)
             return _run_agent(agent, stop)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agents import firewall_lines, linux_lines
 from agents.linux_lines import Rule
+from agents.pihole_queries import BLOCKED, SEVERITY
 from core.metrics import COUNTER, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
@@ -90,6 +91,24 @@ def rules_page(kind: str, rules: Sequence[Rule], file: str) -> str:
     )
 
 
+def pihole_page() -> str:
+    """`docs/agent-pihole.md`: what the Pi-hole agent recognises."""
+    rows = [f"| {status} | DNS_BLOCK | {SEVERITY} | {meaning} |" for status, meaning in BLOCKED.items()]
+    return "\n".join(
+        [
+            "# What the Pi-hole agent recognises",
+            "",
+            "A query that FTL's database calls blocked. The same client, domain and status within a minute of the clock"
+            " are one event, with the count. (Made from `agents/pihole_queries.py`.)",
+            "",
+            "| FTL's status | event type | severity | why the query was blocked |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def metrics_page() -> str:
     """`docs/metrics.md`: what Prometheus can ask for."""
     rows = [
@@ -127,6 +146,7 @@ PAGES = {
     "commands.md": commands_page,
     "agent-linux.md": lambda: rules_page("Linux", linux_lines.RULES, "agents/linux_lines.py"),
     "agent-firewall.md": lambda: rules_page("firewall", firewall_lines.RULES, "agents/firewall_lines.py"),
+    "agent-pihole.md": pihole_page,
     "asyncapi.yaml": asyncapi.page,
 }
 
