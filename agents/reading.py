@@ -34,6 +34,7 @@ CHUNK_EVENTS = 1_000
 POLL_SECONDS = 0.2
 
 LineReader = Callable[[str, UUID, bytes, datetime], Optional[Event]]
+Splitter = Callable[[IO[bytes]], Iterator[Tuple[int, bytes]]]
 
 
 @dataclass
@@ -63,12 +64,23 @@ class Summary:
         return f"{self.file}: {self.lines:,} {self.unit}, {self.events:,} events{f' ({types})' if types else ''}"
 
 
+def split_lines(file: IO[bytes]) -> Iterator[Tuple[int, bytes]]:
+    """The lines of `file`, each with its offset; what is longer than `LONGEST_LINE_BYTES` comes in pieces."""
+    offset = 0
+    while True:
+        line = file.readline(LONGEST_LINE_BYTES)
+        if not line:
+            return
+        yield offset, line
+        offset += len(line)
+
+
 # The events of a file, each with an id that is the same whenever the same file is read; counts `Summary.lines`.
 FileReader = Callable[[Path, str, Summary], Iterator[Event]]
 
 
-def by_line(read_line: LineReader) -> FileReader:
-    """The reader of logs (plain or `.gz`) whose lines `read_line` reads."""
+def by_line(read_line: LineReader, split: Splitter = split_lines) -> FileReader:
+    """The reader of logs (plain or `.gz`) that `split` takes apart into what `read_line` reads."""
 
     def read_log(path: Path, host: str, summary: Summary) -> Iterator[Event]:
         first = ""
@@ -76,7 +88,7 @@ def by_line(read_line: LineReader) -> FileReader:
             # years that lines do not name are told by the file's age, not by the day on which it is read
             written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
             reference = min(utc_now(), written)
-            for offset, raw in _lines(file):
+            for offset, raw in split(file):
                 summary.lines += 1
                 content = hashlib.sha256(raw.rstrip(b"\r\n")).hexdigest()
                 first = first or content
@@ -99,16 +111,6 @@ def read_events(path: Path, host: str, read_file: FileReader, summary: Summary) 
             yield event
     except (OSError, EOFError, zlib.error) as error:
         raise Invalid(f"--read {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _lines(file: IO[bytes]) -> Iterator[Tuple[int, bytes]]:
-    offset = 0
-    while True:
-        line = file.readline(LONGEST_LINE_BYTES)
-        if not line:
-            return
-        yield offset, line
-        offset += len(line)
 
 
 def spool_file(

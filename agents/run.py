@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from uuid import uuid4
 
-from agents import agent_firewall, agent_linux, agent_pihole
+from agents import agent_firewall, agent_linux, agent_pihole, agent_windows
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Collector
 from agents.enrolment import enroll
@@ -26,6 +26,7 @@ from agents.machine import describe_machine
 from agents.reading import FileReader, Summary, by_line, spool_file, wait_until_sent
 from agents.receiver import Address, parse_address
 from agents.renewal import Renewal, logins
+from agents.windows_xml import split_events
 from core import lock
 from core.errors import Conflict, Invalid
 from core.home import Home, find_login
@@ -52,6 +53,12 @@ class Kind(NamedTuple):
 KINDS: Dict[str, Kind] = {
     "linux": Kind("LINUX", agent_linux.LinuxCollector, by_line(agent_linux.read_line), agent_linux.INTERVAL_SECONDS),
     "pihole": Kind("PIHOLE", agent_pihole.PiholeCollector, agent_pihole.read_file, agent_pihole.INTERVAL_SECONDS),
+    "windows": Kind(
+        "WINDOWS",
+        agent_windows.WindowsCollector,
+        by_line(agent_windows.read_line, split_events),
+        agent_windows.INTERVAL_SECONDS,
+    ),
     "firewall": Kind(
         "FIREWALL", agent_firewall.FirewallCollector, by_line(agent_firewall.read_line), agent_firewall.INTERVAL_SECONDS
     ),

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agents import firewall_lines, linux_lines
+from agents import firewall_lines, linux_lines, windows_events
 from agents.linux_lines import Rule
 from agents.pihole_queries import BLOCKED, SEVERITY
 from core.metrics import COUNTER, METRICS
@@ -109,6 +109,27 @@ def pihole_page() -> str:
     )
 
 
+def windows_page() -> str:
+    """`docs/agent-windows.md`: what the Windows agent recognises."""
+    rows = [
+        f"| {rule.event_id} | {rule.channel} | {rule.event_type} | {rule.severity} | {rule.description} |"
+        for rule in windows_events.RULES
+    ]
+    return "\n".join(
+        [
+            "# What the Windows agent recognises",
+            "",
+            "An event is known by its number and its provider; of several rules the first that fits decides. No other"
+            " event is asked for. (Made from `agents/windows_events.py`.)",
+            "",
+            "| number | log | event type | severity | what is recognised |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def metrics_page() -> str:
     """`docs/metrics.md`: what Prometheus can ask for."""
     rows = [
@@ -147,6 +168,7 @@ PAGES = {
     "agent-linux.md": lambda: rules_page("Linux", linux_lines.RULES, "agents/linux_lines.py"),
     "agent-firewall.md": lambda: rules_page("firewall", firewall_lines.RULES, "agents/firewall_lines.py"),
     "agent-pihole.md": pihole_page,
+    "agent-windows.md": windows_page,
     "asyncapi.yaml": asyncapi.page,
 }
 
