@@ -224,8 +224,8 @@ def test_an_endless_record_comes_in_pieces() -> None:
 TAGS = [
     "<Event >", "</Event>", "<System>", "</System>", "<EventData>", "</EventData>", "<UserData>", "</Data>", "<Data>",
     "<Data Name='LogonType'>", "<EventID>", "</EventID>", "4625", "<!DOCTYPE", "<![CDATA[", "]]>", "<!--", "-->",
-    "&#1;", "<Provider Name='Microsoft-Windows-Security-Auditing'/>", "<TimeCreated SystemTime='2026-11-23T06:30:01Z'/>",
-    "&lt;", "&b;", "<x:", "xmlns:x=''", "\x00", "\ud800", "ü", "'",
+    "<Provider Name='Microsoft-Windows-Security-Auditing'/>", "<TimeCreated SystemTime='2026-11-23T06:30:01Z'/>",
+    "&#1;", "&lt;", "&b;", "<x:", "xmlns:x=''", "\x00", "\ud800", "ü", "'",
 ]  # fmt: skip
 
 
