@@ -18,7 +18,6 @@ that fits, for sshd writes the real one behind the name. No pattern takes more t
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Dict, List, NamedTuple, Optional, Pattern, Tuple
 
 from core.messages import NO_ADDRESS, EventType, is_address
@@ -238,7 +237,6 @@ def _clean_user(user: Optional[str]) -> str:
     return user.strip()[:256] or NO_ADDRESS if user else NO_ADDRESS
 
 
-@lru_cache(maxsize=4_096)
 def clean_address(text: Optional[str]) -> str:
     """The IPv4 or IPv6 address in `text`, without zone or brackets; `N/A` for a host name or nothing."""
     address = (text or "").strip("[]").split("%", 1)[0]
