@@ -34,6 +34,7 @@ CHUNK_EVENTS = 1_000
 POLL_SECONDS = 0.2
 
 LineReader = Callable[[str, UUID, bytes, datetime], Optional[Event]]
+Splitter = Callable[[IO[bytes]], Iterator[Tuple[int, bytes]]]
 
 
 @dataclass
@@ -59,8 +60,23 @@ class Summary:
         return f"{self.file}: {self.lines:,} lines, {self.events:,} events{f' ({types})' if types else ''}"
 
 
-def read_events(path: Path, host: str, read_line: LineReader, summary: Summary) -> Iterator[Event]:
+def split_lines(file: IO[bytes]) -> Iterator[Tuple[int, bytes]]:
+    """The lines of `file`, each with its offset; what is longer than `LONGEST_LINE_BYTES` comes in pieces."""
+    offset = 0
+    while True:
+        line = file.readline(LONGEST_LINE_BYTES)
+        if not line:
+            return
+        yield offset, line
+        offset += len(line)
+
+
+def read_events(
+    path: Path, host: str, read_line: LineReader, summary: Summary, split: Splitter = split_lines
+) -> Iterator[Event]:
     """The events of the log at `path` (plain or `.gz`), counted into `summary` as they come.
+
+    `split` takes the file apart into what `read_line` takes.
 
     Raises `Invalid` when the file cannot be read.
     """
@@ -70,7 +86,7 @@ def read_events(path: Path, host: str, read_line: LineReader, summary: Summary) 
             # years that lines do not name are told by the file's age, not by the day on which it is read
             written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
             reference = min(utc_now(), written)
-            for offset, raw in _lines(file):
+            for offset, raw in split(file):
                 if not first:
                     first = hashlib.sha256(raw.rstrip(b"\r\n")).hexdigest()
                 summary.lines += 1
@@ -84,26 +100,17 @@ def read_events(path: Path, host: str, read_line: LineReader, summary: Summary) 
         raise Invalid(f"--read {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _lines(file: IO[bytes]) -> Iterator[Tuple[int, bytes]]:
-    offset = 0
-    while True:
-        line = file.readline(LONGEST_LINE_BYTES)
-        if not line:
-            return
-        yield offset, line
-        offset += len(line)
-
-
 def spool_file(
-    path: Path, host: str, read_line: LineReader, spool: Spool, stopping: threading.Event, summary: Summary
-) -> None:
+    path: Path, host: str, read_line: LineReader, spool: Spool, stopping: threading.Event, summary: Summary,
+    split: Splitter = split_lines,
+) -> None:  # fmt: skip
     """Read the log at `path` into `spool`; waits while the spool is half full, for nothing need be dropped.
 
     Returns early when `stopping` is set. Raises `Invalid` and `Unavailable`.
     """
     chunk: List[Event] = []
     shown = time.monotonic()
-    for event in read_events(path, host, read_line, summary):
+    for event in read_events(path, host, read_line, summary, split):
         chunk.append(event)
         if len(chunk) >= CHUNK_EVENTS:
             _append(spool, chunk, stopping)

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from uuid import uuid4
 
-from agents import agent_linux
+from agents import agent_linux, agent_windows
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Collector
 from agents.enrolment import enroll
@@ -23,8 +23,9 @@ from agents.link import Link
 from agents.link_http import HttpLink
 from agents.link_mqtt import Logins, MqttLink
 from agents.machine import describe_machine
-from agents.reading import LineReader, Summary, spool_file, wait_until_sent
+from agents.reading import LineReader, Splitter, Summary, split_lines, spool_file, wait_until_sent
 from agents.renewal import Renewal, logins
+from agents.windows_xml import split_events
 from core import lock
 from core.errors import Conflict, Invalid
 from core.home import Home, find_login
@@ -40,16 +41,23 @@ INTERRUPTED = 130
 
 
 class Kind(NamedTuple):
-    """A kind of host: what makes its collector, how a line of a given log is read, seconds between beats."""
+    """A kind of host: what makes its collector, how a line of a given log is read, seconds between beats.
+
+    `split` takes a given log apart into such lines.
+    """
 
     os_type: OsType
     make_collector: Callable[[str], Collector]
     read_line: LineReader
     interval_seconds: float
+    split: Splitter = split_lines
 
 
 KINDS: Dict[str, Kind] = {
     "linux": Kind("LINUX", agent_linux.LinuxCollector, agent_linux.read_line, agent_linux.INTERVAL_SECONDS),
+    "windows": Kind(
+        "WINDOWS", agent_windows.WindowsCollector, agent_windows.read_line, agent_windows.INTERVAL_SECONDS, split_events
+    ),
 }
 
 
@@ -57,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `heimdall agent`, for `run`."""
     parser.add_argument("--kind", metavar="KIND", help=f"kind of host: {', '.join(KINDS)} (default: this machine's)")
     parser.add_argument("--host", metavar="NAME", help="name to report under (default: HEIMDALL_HOST)")
-    parser.add_argument("--interval", metavar="SECONDS", type=float, help="seconds between heartbeats (Linux: 30)")
+    parser.add_argument(
+        "--interval", metavar="SECONDS", type=float, help="seconds between heartbeats (Linux: 30, Windows: 60)"
+    )
     parser.add_argument(
         "--enroll", metavar="TOKEN",
         help="enrol this host by a token of `heimdall enroll`, then run; - reads it from standard input "
@@ -137,7 +147,7 @@ def _run_reading(options: argparse.Namespace, kind: Kind, sender: _Sender, stop:
     summary = Summary(options.read)
     refused = -spool.quarantined()
     try:
-        spool_file(Path(options.read), sender.host, kind.read_line, spool, stop.event, summary)
+        spool_file(Path(options.read), sender.host, kind.read_line, spool, stop.event, summary, kind.split)
         if agent and not options.once:
             _show(summary, options)
             return _run_agent(agent, stop)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.linux_lines import RULES
+from agents import linux_lines, windows_events
 from core.metrics import COUNTER, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
@@ -74,7 +74,7 @@ def commands_page() -> str:
 
 def linux_page() -> str:
     """`docs/agent-linux.md`: what the Linux agent recognises."""
-    rows = [f"| {rule.event_type} | {rule.severity} | {rule.description} |" for rule in RULES]
+    rows = [f"| {rule.event_type} | {rule.severity} | {rule.description} |" for rule in linux_lines.RULES]
     return "\n".join(
         [
             "# What the Linux agent recognises",
@@ -84,6 +84,27 @@ def linux_page() -> str:
             "",
             "| event type | severity | what is recognised |",
             "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def windows_page() -> str:
+    """`docs/agent-windows.md`: what the Windows agent recognises."""
+    rows = [
+        f"| {rule.event_id} | {rule.channel} | {rule.event_type} | {rule.severity} | {rule.description} |"
+        for rule in windows_events.RULES
+    ]
+    return "\n".join(
+        [
+            "# What the Windows agent recognises",
+            "",
+            "An event is known by its number and its provider; of several rules the first that fits decides. No other"
+            " event is asked for. (Made from `agents/windows_events.py`.)",
+            "",
+            "| number | log | event type | severity | what is recognised |",
+            "|---|---|---|---|---|",
             *rows,
             "",
         ]
@@ -126,6 +147,7 @@ PAGES = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "agent-linux.md": linux_page,
+    "agent-windows.md": windows_page,
     "asyncapi.yaml": asyncapi.page,
 }
 
