@@ -68,12 +68,8 @@ def _find_authority(settings: Settings) -> str:
 
 
 def _print_token(options: argparse.Namespace, pattern: str, url: str, token: str, until: str) -> None:
-    run = f"{_write_fetch(url)} && "
-    if options.auto:
-        # many may use it: it goes into a file of the fleet's own, not into a command that a shell remembers
-        run += f"python3 heimdall.pyz agent --kind {options.kind} --enroll - < TOKEN-FILE"
-    else:
-        run += f"HEIMDALL_ENROLL_TOKEN={token} python3 heimdall.pyz agent --kind {options.kind} --host {pattern}"
+    write = _write_powershell if options.kind == "windows" else _write_posix
+    run = write(_write_fetch(url), options, token)
     if options.json:
         name = "pattern" if options.auto else "host"
         print(json.dumps({name: pattern, "token": token, "command": run, "expires_at": until}))
@@ -84,18 +80,35 @@ def _print_token(options: argparse.Namespace, pattern: str, url: str, token: str
     print(run, file=sys.stderr if options.auto else sys.stdout)
 
 
+def _write_posix(fetch: str, options: argparse.Namespace, token: str) -> str:
+    """The command for a POSIX shell."""
+    run = f'python3 -c "{fetch}" && '
+    if options.auto:
+        # many may use it: it goes into a file of the fleet's own, not into a command that a shell remembers
+        return run + f"python3 heimdall.pyz agent --kind {options.kind} --enroll - < TOKEN-FILE"
+    return run + f"HEIMDALL_ENROLL_TOKEN={token} python3 heimdall.pyz agent --kind {options.kind} --host {options.host}"
+
+
+def _write_powershell(fetch: str, options: argparse.Namespace, token: str) -> str:
+    """The same for PowerShell, also that of Windows 10 (5.1), which knows no `&&`."""
+    run = f'py -c "{fetch}"; if ($?) {{ '
+    if options.auto:
+        return run + f"Get-Content TOKEN-FILE | py heimdall.pyz agent --kind {options.kind} --enroll - }}"
+    agent = f"py heimdall.pyz agent --kind {options.kind} --host {options.host}"
+    return run + f"$env:HEIMDALL_ENROLL_TOKEN='{token}'; {agent} }}"
+
+
 def _write_fetch(url: str) -> str:
-    """The command that fetches the agent's file with Python alone, and keeps it only when it is the one of here.
+    """Python that fetches the agent's file, and keeps it only when it is the one of here.
 
     Whoever answers: its hash decides, so that the host need not know an authority of our own yet.
     """
     file = hashlib.sha256(build_agent_file()).hexdigest()
     trusting = ",context=s._create_unverified_context()" if url.startswith("https:") else ""
-    code = (
+    return (
         f"import hashlib as h,ssl as s,urllib.request as u;b=u.urlopen('{url}/agent.pyz'{trusting}).read();"
         f"h.sha256(b).hexdigest()=='{file}' or exit('not the agent of this server');open('heimdall.pyz','wb').write(b)"
     )
-    return f'python3 -c "{code}"'
 
 
 def run_revoke(settings: Settings, options: argparse.Namespace) -> int:
