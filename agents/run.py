@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from uuid import uuid4
 
-from agents import agent_linux, agent_windows
+from agents import agent_linux, agent_macos, agent_windows
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Collector
 from agents.enrolment import enroll
@@ -55,6 +55,7 @@ class Kind(NamedTuple):
 
 KINDS: Dict[str, Kind] = {
     "linux": Kind("LINUX", agent_linux.LinuxCollector, agent_linux.read_line, agent_linux.INTERVAL_SECONDS),
+    "macos": Kind("MACOS", agent_macos.MacosCollector, agent_macos.read_line, agent_macos.INTERVAL_SECONDS),
     "windows": Kind(
         "WINDOWS", agent_windows.WindowsCollector, agent_windows.read_line, agent_windows.INTERVAL_SECONDS, split_events
     ),
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", metavar="KIND", help=f"kind of host: {', '.join(KINDS)} (default: this machine's)")
     parser.add_argument("--host", metavar="NAME", help="name to report under (default: HEIMDALL_HOST)")
     parser.add_argument(
-        "--interval", metavar="SECONDS", type=float, help="seconds between heartbeats (Linux: 30, Windows: 60)"
+        "--interval", metavar="SECONDS", type=float, help="seconds between heartbeats (Windows: 60, else 30)"
     )
     parser.add_argument(
         "--enroll", metavar="TOKEN",
@@ -228,7 +229,8 @@ def _find_logins(settings: Settings, home: Home) -> Logins:
 
 
 def _find_kind(name: Optional[str]) -> Kind:
-    wanted = name or platform.system().lower()
+    own = platform.system().lower()
+    wanted = name or {"darwin": "macos"}.get(own, own)
     if wanted not in KINDS:
         raise Invalid(f"--kind {wanted!r:.40} is unknown: use one of {', '.join(KINDS)}")
     return KINDS[wanted]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents import linux_lines, windows_events
+from agents import linux_lines, macos_lines, windows_events
 from core.metrics import COUNTER, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
@@ -90,6 +90,25 @@ def linux_page() -> str:
     )
 
 
+def macos_page() -> str:
+    """`docs/agent-macos.md`: what the macOS agent recognises."""
+    rules = [*macos_lines.RULES, *macos_lines.shared_rules()]
+    rows = [f"| {rule.event_type} | {rule.severity} | {rule.description} |" for rule in rules]
+    return "\n".join(
+        [
+            "# What the macOS agent recognises",
+            "",
+            "The first rule that fits an entry of the unified log decides; one that fits none is no event. OpenSSH and"
+            " sudo write what they write on Linux. (Made from `agents/macos_lines.py` and `agents/linux_lines.py`.)",
+            "",
+            "| event type | severity | what is recognised |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def windows_page() -> str:
     """`docs/agent-windows.md`: what the Windows agent recognises."""
     rows = [
@@ -147,6 +166,7 @@ PAGES = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "agent-linux.md": linux_page,
+    "agent-macos.md": macos_page,
     "agent-windows.md": windows_page,
     "asyncapi.yaml": asyncapi.page,
 }
