@@ -12,8 +12,9 @@ import re
 
 MASK = "***"
 
+# `PWD=/home/alice` is where a shell was, as sudo tells it
 _KEY = (
-    r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?"
+    r"(?:pass(?:word|wd|phrase|code)?|(?-i:(?!PWD=/))pwd|secret|token|credentials?"
     r"|(?:api|access|account|private|shared|encryption|subscription)[-_]?(?:access[-_]?)?key)"
 )
 # quoted once or several times over, behind backslashes or not, closed or not; or up to the next space

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, NamedTuple, Optional
 from uuid import uuid4
 
-from agents import agent_firewall, agent_linux, agent_pihole, agent_windows
+from agents import agent_firewall, agent_linux, agent_macos, agent_pihole, agent_windows
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Collector
 from agents.enrolment import enroll
@@ -53,6 +53,7 @@ class Kind(NamedTuple):
 KINDS: Dict[str, Kind] = {
     "linux": Kind("LINUX", agent_linux.LinuxCollector, by_line(agent_linux.read_line), agent_linux.INTERVAL_SECONDS),
     "pihole": Kind("PIHOLE", agent_pihole.PiholeCollector, agent_pihole.read_file, agent_pihole.INTERVAL_SECONDS),
+    "macos": Kind("MACOS", agent_macos.MacosCollector, by_line(agent_macos.read_line), agent_macos.INTERVAL_SECONDS),
     "windows": Kind(
         "WINDOWS",
         agent_windows.WindowsCollector,
@@ -237,7 +238,8 @@ def _find_logins(settings: Settings, home: Home) -> Logins:
 
 
 def _find_kind(name: Optional[str]) -> Kind:
-    wanted = name or platform.system().lower()
+    own = platform.system().lower()
+    wanted = name or {"darwin": "macos"}.get(own, own)
     if wanted not in KINDS:
         raise Invalid(f"--kind {wanted!r:.40} is unknown: use one of {', '.join(KINDS)}")
     return KINDS[wanted]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agents import firewall_lines, linux_lines, windows_events
+from agents import firewall_lines, linux_lines, macos_lines, windows_events
 from agents.linux_lines import Rule
 from agents.pihole_queries import BLOCKED, SEVERITY
 from core.metrics import COUNTER, METRICS
@@ -109,6 +109,25 @@ def pihole_page() -> str:
     )
 
 
+def macos_page() -> str:
+    """`docs/agent-macos.md`: what the macOS agent recognises."""
+    rules = [*macos_lines.RULES, *macos_lines.shared_rules()]
+    rows = [f"| {rule.event_type} | {rule.severity} | {rule.description} |" for rule in rules]
+    return "\n".join(
+        [
+            "# What the macOS agent recognises",
+            "",
+            "The first rule that fits an entry of the unified log decides; one that fits none is no event. OpenSSH and"
+            " sudo write what they write on Linux. (Made from `agents/macos_lines.py` and `agents/linux_lines.py`.)",
+            "",
+            "| event type | severity | what is recognised |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def windows_page() -> str:
     """`docs/agent-windows.md`: what the Windows agent recognises."""
     rows = [
@@ -169,6 +188,7 @@ PAGES = {
     "agent-firewall.md": lambda: rules_page("firewall", firewall_lines.RULES, "agents/firewall_lines.py"),
     "agent-pihole.md": pihole_page,
     "agent-windows.md": windows_page,
+    "agent-macos.md": macos_page,
     "asyncapi.yaml": asyncapi.page,
 }
 

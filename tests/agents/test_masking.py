@@ -51,6 +51,7 @@ def test_a_secret_does_not_leave_the_host(text: str) -> None:
     [
         r"C:\Windows\System32\svchost.exe -k netsvcs -s Schedule", "net user bob /delete",
         "powershell -NoProfile -File x.ps1", "https://host/path?x=1", "ping 192.0.2.1", "git commit -m passes", "",
+        "alice : TTY=ttys001 ; PWD=/Users/alice ; USER=root ; COMMAND=/usr/bin/passwd bob",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_stays(text: str) -> None:
