@@ -88,7 +88,7 @@ def probe_topic(client_id: str, kind: str) -> str:
 
 def is_probe(topic: str) -> bool:
     """Whether `topic` is some ingestor's for its probes."""
-    return topic.startswith(f"{HOSTS}/@")
+    return topic.startswith(f"{HOSTS}/@ingestor-")
 
 
 def parse_host_topic(topic: str) -> HostTopic | None:
