@@ -74,8 +74,8 @@ def load_calls() -> Calls:
     """Load the two libraries. Raises `Invalid` on anything but Windows."""
     if not hasattr(ctypes, "WinDLL"):
         raise Invalid("the kind windows follows Windows' event log, and this is no Windows: give it a log with --read")
-    wevtapi = ctypes.WinDLL("wevtapi", use_last_error=True)  # type: ignore[attr-defined]
-    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined]
+    wevtapi = ctypes.WinDLL("wevtapi", use_last_error=True)
+    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
     handle, number, flag, text = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_wchar_p
     number_out = ctypes.POINTER(number)
     for function, result, arguments in (
