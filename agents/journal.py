@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
-import tempfile
 import time
 from datetime import datetime, timedelta, timezone
-from typing import IO, Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
+from agents.child import Child
 from agents.syslog import Line
 from core.clock import rfc3339
 from core.errors import Invalid
@@ -19,8 +18,6 @@ from core.text import printable
 log = logging.getLogger("heimdall.agent")
 
 FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,_COMM,_PID,SYSLOG_PID,_HOSTNAME,_TRANSPORT"
-PIECES_PER_READ = 16  # of 64 KiB
-LONGEST_ENTRY_BYTES = 4 * 1024 * 1024
 RESTART_SECONDS = 5.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -58,9 +55,7 @@ class Journal:
 
     def __init__(self, command: Sequence[str] = ("journalctl",)) -> None:
         self._command = [*command, "--no-pager", "--quiet", "--all", "-o", "json", f"--output-fields={FIELDS}"]
-        self._process: Optional[subprocess.Popen[bytes]] = None
-        self._complaints: Optional[IO[bytes]] = None
-        self._rest = b""
+        self._process: Optional[Child] = None
         self._restart_at = 0.0
         self._by_time = False
 
@@ -83,10 +78,11 @@ class Journal:
 
     def read(self, after: Cursor) -> tuple[List[Entry], Cursor]:
         """The entries behind `after` that have come so far, and the cursor of the last one."""
-        if self._process is None and not self._start(after):
+        self._process = self._process or self._start(after)
+        if self._process is None:
             return [], after
         entries: List[Entry] = []
-        for line in self._take_lines():
+        for line in self._process.take_lines():
             try:
                 entry = parse_entry(json.loads(line))
             except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
@@ -97,75 +93,37 @@ class Journal:
                 entries.append(entry)
                 after = entry.cursor
         if not entries:
-            self._look_after()
+            self._look_after(self._process)
         return entries, after
 
     def close(self) -> None:
         """End the process that follows the journal."""
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            if self._process.stdout:
-                self._process.stdout.close()
-        if self._complaints is not None:
-            self._complaints.close()
-        self._process = self._complaints = None
-        self._rest = b""
+            self._process.close()
+        self._process = None
 
-    def _start(self, after: Cursor) -> bool:
+    def _start(self, after: Cursor) -> Optional[Child]:
         if time.monotonic() < self._restart_at:
-            return False
+            return None
         self._restart_at = time.monotonic() + RESTART_SECONDS
         since = f"--since=@{after.microseconds // 1_000_000}" if self._by_time else f"--after-cursor={after.cursor}"
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 -- a pipe that nobody reads would fill up
         try:
-            self._process = subprocess.Popen(
-                [*self._command, "--follow", "--no-tail", since],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._complaints,
-            )  # fmt: skip
+            return Child([*self._command, "--follow", "--no-tail", since])
         except OSError as error:
             log.error("journalctl cannot be started: %s", error)
-            self.close()
-            return False
-        if self._process.stdout:
-            os.set_blocking(self._process.stdout.fileno(), False)
-        return True
+            return None
 
-    def _take_lines(self) -> List[bytes]:
-        """Whole lines that journalctl has written; what is left of a longer entry than we take is dropped."""
-        pipe = self._process.stdout if self._process else None
-        if pipe is None:
-            return []
-        for _ in range(PIECES_PER_READ):
-            try:
-                piece = os.read(pipe.fileno(), 65_536)
-            except BlockingIOError:
-                break
-            if not piece:
-                break
-            self._rest += piece
-        *lines, self._rest = self._rest.split(b"\n")
-        if len(self._rest) > LONGEST_ENTRY_BYTES:
-            log.warning("an entry of the journal is longer than %d bytes and is left out", LONGEST_ENTRY_BYTES)
-            self._rest = b""
-        return lines
-
-    def _look_after(self) -> None:
+    def _look_after(self, process: Child) -> None:
         """Replace a journalctl that has ended; one that refused the cursor is asked by time instead."""
-        if self._process is None or self._process.poll() is None or self._complaints is None:
+        if process.code is None:
             return
-        self._complaints.seek(0)
-        complaint = printable(self._complaints.read(300).decode("utf-8", "replace").strip())
+        complaint = process.complaint()
         refused = "cursor" in complaint
         if refused and not self._by_time:
             log.error("the journal does not know our cursor any more (%s): going on by time", complaint)
             self._restart_at = 0.0
         else:
-            log.warning("journalctl ended (%s): starting it again", complaint or self._process.returncode)
+            log.warning("journalctl ended (%s): starting it again", complaint)
         self._by_time = refused
         self.close()
 

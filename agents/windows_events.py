@@ -72,6 +72,8 @@ _SUSPICIOUS_SCRIPT = re.compile(
     re.IGNORECASE,
 )
 
+# fields that people write commands into
+_COMMANDS = ("CommandLine", "ScriptBlockText", "ImagePath", "ServiceFileName", "TaskContent")
 _WORD = re.compile(r'[^\s"=]+')
 
 
@@ -232,7 +234,7 @@ def _find_address(record: Record) -> str:
 def _write_text(rule: Rule, record: Record) -> str:
     """One line: when, where, what, and the fields that matter, secrets masked."""
     fields = [
-        f"{name.replace(' ', '')}={_write_value(record.data[name])}"
+        f"{name.replace(' ', '')}={_write_value(name, record.data[name])}"
         for name in rule.fields
         if record.data.get(name, "").strip() not in ("", "-")
     ]
@@ -240,9 +242,10 @@ def _write_text(rule: Rule, record: Record) -> str:
     return f"{head}: {rule.description}: {' '.join(fields)}".replace("\0", "")
 
 
-def _write_value(value: str) -> str:
+def _write_value(name: str, value: str) -> str:
     """On one line, and quoted unless it is one word: no value looks like a field of its own."""
-    shown = " ".join(mask(value[:LONGEST_FIELD_CHARS]).split())
+    shown = value[:LONGEST_FIELD_CHARS]
+    shown = " ".join((mask(shown) if name in _COMMANDS else shown).split())
     shown = printable(shown, len(shown))
     if _WORD.fullmatch(shown):
         return shown

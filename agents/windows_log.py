@@ -10,6 +10,8 @@ import ctypes
 import logging
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Protocol, Tuple
 
+from core.errors import Invalid
+
 log = logging.getLogger("heimdall.agent")
 
 ACCESS_DENIED = 5
@@ -69,9 +71,11 @@ class Calls(NamedTuple):
 
 
 def load_calls() -> Calls:
-    """Load the two libraries. Raises `AttributeError` on anything but Windows."""
-    wevtapi = ctypes.WinDLL("wevtapi", use_last_error=True)  # type: ignore[attr-defined]
-    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined]
+    """Load the two libraries. Raises `Invalid` on anything but Windows."""
+    if not hasattr(ctypes, "WinDLL"):
+        raise Invalid("the kind windows follows Windows' event log, and this is no Windows: give it a log with --read")
+    wevtapi = ctypes.WinDLL("wevtapi", use_last_error=True)
+    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
     handle, number, flag, text = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_wchar_p
     number_out = ctypes.POINTER(number)
     for function, result, arguments in (

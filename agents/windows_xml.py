@@ -35,14 +35,11 @@ class Record(NamedTuple):
     data: Dict[str, str]
 
 
-class _Refused(Exception):
-    """A document type declaration: no event has one, and entities could be defined in it."""
-
-
 def parse_record(text: str) -> Optional[Record]:
     """The event that `text` holds; `None` when it holds none.
 
-    What stands before `<Event` is skipped. An event that breaks off, or is damaged further on, is what there is of it.
+    What stands before `<Event` is skipped, and behind that no document type can be declared: there are no entities but
+    XML's own. An event that breaks off, or is damaged further on, is what there is of it.
     """
     start = text.find("<Event ")
     if start < 0:
@@ -52,8 +49,6 @@ def parse_record(text: str) -> Optional[Record]:
     reader = _Reader()
     try:
         reader.read(_REFERENCE.sub(_check_reference, _NOT_XML.sub("\ufffd", text[start:])))
-    except _Refused:
-        return None
     except (expat.ExpatError, ValueError):
         reader.end_field()
     return reader.record()
@@ -77,13 +72,12 @@ class _Reader:
         self._unnamed = 0
 
     def read(self, text: str) -> None:
-        """Raises `_Refused` and `ExpatError`."""
+        """Raises `ExpatError`."""
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text.append
-        parser.StartDoctypeDeclHandler = _refuse
         parser.Parse(text.encode("utf-8", "replace"), True)
 
     def record(self) -> Optional[Record]:
@@ -132,10 +126,6 @@ class _Reader:
             fields[self._name] = "".join(self._text)
         self._name = None
         self._text.clear()
-
-
-def _refuse(*_: object) -> None:
-    raise _Refused
 
 
 def split_events(file: IO[bytes]) -> Iterator[Tuple[int, bytes]]:

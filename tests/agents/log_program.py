@@ -1,6 +1,7 @@
 """A stand-in for macOS' `log`: `show` and `stream` over entries in a file, in `--style ndjson`.
 
-`log_program.py STORE stream|show …`. STORE.broken lets `show` fail; STORE.pause holds it up until it is gone.
+`log_program.py STORE stream|show …`. STORE.broken lets `show` fail; STORE.pause holds it up until it is gone, and
+STORE.hold what it has read.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ if options[0] == "show":
     if store.with_name(store.name + ".broken").exists():
         sys.exit("log: Could not open local log store: Operation not permitted")
     lines = [line for line in store.read_text().splitlines() if at(line) >= since]
+    store.with_name(store.name + ".shown").touch()
+    while store.with_name(store.name + ".hold").exists():
+        time.sleep(0.02)
     print("\n".join([*lines, json.dumps({"count": len(lines), "finished": 1})]))
 else:
     assert options[options.index("--level") + 1] == "info"

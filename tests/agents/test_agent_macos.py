@@ -128,6 +128,20 @@ def test_what_comes_while_the_gap_is_filled_is_read_once(mac: Mac) -> None:
     mac.expect(1, 2, 3, 4)
 
 
+def test_what_comes_after_the_gap_was_looked_at_is_read_behind_it(mac: Mac) -> None:
+    mac.fail(1)
+    mac.restart()
+    mac.position = Place(utc_now() - timedelta(seconds=9)).dump()
+    mac.beside("hold").touch()
+    mac.read()
+    wait_until(mac.beside("shown").exists, "the gap was looked at")
+    wait_until(mac.beside("follows").exists, "the stream follows")
+    mac.fail(2)
+    wait_until(lambda: (mac.read(), any(b"192.0.2.2" in line for line in mac.collector._log._waiting))[1], "it waits")
+    mac.beside("hold").unlink()
+    mac.expect(1, 2)
+
+
 def test_a_killed_stream_loses_nothing(mac: Mac) -> None:
     mac.follow()
     mac.fail(1)

@@ -202,6 +202,12 @@ def test_everything_that_windows_gave_is_given_back(windows: Windows) -> None:
     assert windows.open == {}
 
 
+def test_any_other_system_says_that_it_is_no_windows(start_agent: Callable[..., AgentProcess]) -> None:
+    agent = start_agent(1, "--kind", "windows")
+    assert agent.finish() == 1
+    assert "this is no Windows: give it a log with --read" in agent.said()
+
+
 @pytest.mark.mosquitto
 def test_a_given_log_is_read_stored_and_confirmed(
     broker: Broker, receiver: Receiver, start_agent: Callable[..., AgentProcess]
