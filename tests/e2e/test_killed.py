@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -49,8 +50,9 @@ def kill_while_reading(log: Path, chance: random.Random, **environment: str) -> 
         killed = 0
         while reading.poll() is None and killed < 8:
             for name in chance.sample(["ingest", "api", "agent", "broker"], 2):
-                if pid := up.children().get(name):
-                    os.kill(pid, signal.SIGKILL)
+                # one that was killed a moment ago may be gone between the look and the kill
+                with contextlib.suppress(KeyError, ProcessLookupError):
+                    os.kill(up.children()[name], signal.SIGKILL)
                     killed += 1
             try:
                 reading.wait(chance.uniform(0.3, 1.5))

@@ -59,6 +59,7 @@ def test_a_full_disk_costs_nothing_but_time(here: Site, chance: random.Random, o
             disk.make_room()
             if not agent.alive:
                 agent.start()
+            position = here.spooled(host)[0]  # from now on: it may have moved before, and be waiting again
             wait_until(lambda position=position: here.spooled(host)[0] > position, "it goes on")
         assert noticed > 0, "the disk was never too full"
         here.enough()
