@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from faults_site import Site
 from numbered_agent import numbered_event
+from waiting import wait_until
 
 from core.messages import encode
 
@@ -136,6 +137,8 @@ def http_clients(here: Site, chance: random.Random) -> Iterator[list[HttpClient]
         client.start()
     try:
         yield clients
+        breaking = [client for client in clients if isinstance(client, Breaking)]
+        wait_until(lambda: all(client.never_whole for client in breaking), "a request has been broken off in mid-body")
     finally:
         for client in clients:
             client.end()

@@ -33,6 +33,8 @@ def waits_for_a_lock(here: Site) -> bool:
 
 def test_deadlocks_with_another_program_lose_nothing(here: Site, chance: random.Random, often: Often) -> None:
     start(here)
+    known = "SELECT source_host FROM heartbeats"
+    wait_until(lambda: {host for (host,) in here.rows(known)} >= {*here.hosts}, "each host has a row to be locked")
     times = often(20)
     # the ingestor notices it first, if the other program asks soon enough, and is the one who has to give way
     with survived(here), setting(here, "deadlock_timeout", "200ms"):
