@@ -21,10 +21,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from agents import linux_lines
-from agents.linux_lines import Rule, clean_address
+from agents.rules import Rule, by_program, clean_address
 from agents.syslog import Header
 from core.messages import NO_ADDRESS, EventType
 
@@ -238,15 +238,7 @@ _SHARED = ("sshd", "dropbear", "login")
 RULES = OWN_RULES + tuple(rule for rule in linux_lines.RULES if set(_SHARED) & set(rule.programs))
 
 
-def _table() -> Dict[str, List[Rule]]:
-    table: Dict[str, List[Rule]] = {}
-    for rule in RULES:
-        for program in rule.programs:
-            table.setdefault(program, []).append(rule)
-    return table
-
-
-_BY_PROGRAM = _table()
+_BY_PROGRAM = by_program(RULES)
 # the rules without programs, by what every line that one of them knows has in it: few lines are tried on many rules
 _MARKS = ("CEF:", "proto ", " via ", "%")
 _BY_MARK = [

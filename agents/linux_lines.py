@@ -18,28 +18,10 @@ that fits, for sshd writes the real one behind the name. No pattern takes more t
 from __future__ import annotations
 
 import re
-from typing import Dict, List, NamedTuple, Optional, Pattern, Tuple
+from typing import Optional, Tuple
 
-from core.messages import NO_ADDRESS, EventType, is_address
-
-
-class Rule(NamedTuple):
-    """Lines of `programs` (empty: of any) that `pattern` matches. Its groups `user` and `ip` go into the event."""
-
-    programs: Tuple[str, ...]
-    pattern: Pattern[str]
-    event_type: EventType
-    severity: int
-    description: str
-
-
-class Finding(NamedTuple):
-    """What a line tells. `user` and `source_ip` are `N/A` when it names none."""
-
-    rule: Rule
-    user: str
-    source_ip: str
-
+from agents.rules import Finding, Rule, by_program, clean_address
+from core.messages import NO_ADDRESS, EventType
 
 _SSHD = ("sshd", "sshd-session", "sshd-auth", "dropbear")
 _ADDRESS = r"(?P<ip>\S+)"
@@ -200,16 +182,7 @@ RULES: Tuple[Rule, ...] = (
 )  # fmt: skip
 
 
-def _table() -> Dict[str, List[Rule]]:
-    """The rules by program, those of any program behind the program's own."""
-    table: Dict[str, List[Rule]] = {}
-    for rule in RULES:
-        for program in rule.programs:
-            table.setdefault(program, []).append(rule)
-    return table
-
-
-_BY_PROGRAM = _table()
+_BY_PROGRAM = by_program(RULES)
 _OF_ANY = [rule for rule in RULES if not rule.programs]
 _REPEATED = re.compile(r"message repeated \d+ times: \[ ?(.*)\]$")
 _KERNEL_TIME = re.compile(r"\[ *\d+\.\d+\] ")
@@ -235,9 +208,3 @@ def recognise(program: str, message: str) -> Optional[Finding]:
 
 def _clean_user(user: Optional[str]) -> str:
     return user.strip()[:256] or NO_ADDRESS if user else NO_ADDRESS
-
-
-def clean_address(text: Optional[str]) -> str:
-    """The IPv4 or IPv6 address in `text`, without zone or brackets; `N/A` for a host name or nothing."""
-    address = (text or "").strip("[]").split("%", 1)[0]
-    return address if address and len(address) < 50 and is_address(address) else NO_ADDRESS

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from agents.linux_lines import RULES as LINUX_RULES
-from agents.linux_lines import Finding, Rule, clean_address
 from agents.linux_lines import recognise as recognise_as_on_linux
+from agents.rules import Finding, Rule, by_program, clean_address
 from core.messages import NO_ADDRESS, EventType
 
 _SSHD = ("sshd", "sshd-session", "sshd-auth")
@@ -109,15 +109,7 @@ def shared_rules() -> List[Rule]:
     return [rule for rule in LINUX_RULES if set(rule.programs) & set(_AS_ON_LINUX)]
 
 
-def _table() -> Dict[str, List[Rule]]:
-    table: Dict[str, List[Rule]] = {}
-    for rule in RULES:
-        for program in rule.programs:
-            table.setdefault(program, []).append(rule)
-    return table
-
-
-_BY_PROGRAM = _table()
+_BY_PROGRAM = by_program(RULES)
 
 
 def recognise(program: str, message: str) -> Optional[Finding]:

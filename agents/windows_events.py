@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from agents.linux_lines import clean_address
 from agents.masking import mask
+from agents.rules import clean_address
 from agents.windows_xml import Record
 from core.clock import rfc3339
 from core.messages import NO_ADDRESS, EventType

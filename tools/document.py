@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agents import firewall_lines, linux_lines, macos_lines, windows_events
-from agents.linux_lines import Rule
 from agents.pihole_queries import BLOCKED, SEVERITY
+from agents.rules import Rule
 from core.metrics import COUNTER, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
