@@ -12,7 +12,6 @@ Killed at any point and started again with the same token, it goes on where it w
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import logging
 import os
 import socket
@@ -27,6 +26,7 @@ from agents.answer import ask, decode_answer, open_straight, write_post
 from agents.link import Backoff
 from core.errors import Conflict, Invalid, Unavailable
 from core.home import Credential, Home, write_secret
+from core.settings import is_loopback
 from core.text import printable
 from core.tls import fingerprint, split_certificates, trust, trust_nobody_in_particular, trust_text
 from core.token import Token, read_token
@@ -71,15 +71,12 @@ def _check_address(url: str) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        pass
+    """Whether `host`, a name or an address, leads to this machine and nowhere else."""
     try:
         found = socket.getaddrinfo(host, None)
     except OSError:
         return False
-    return bool(found) and all(ipaddress.ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
+    return bool(found) and all(is_loopback(str(one[4][0])) for one in found)
 
 
 def _send(server: _Server, made: Credential, stopping: threading.Event) -> Dict[str, Any]:

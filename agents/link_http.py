@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import threading
 import time
 import urllib.error
@@ -197,7 +198,8 @@ class HttpLink:
             with error:
                 return _Answer(error.code, decode_answer(error.read(LONGEST_ANSWER_BYTES)), _retry_after(error.headers))
         except (OSError, ValueError, HTTPException, Invalid) as error:
-            self._opener = None  # whom to trust may be written anew meanwhile
+            if isinstance(error, Invalid) or isinstance(getattr(error, "reason", None), ssl.SSLError):
+                self._opener = None  # whom to trust may be written anew meanwhile
             self._trouble = printable(error)
             return None
 

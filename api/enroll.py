@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from typing import Any
 
@@ -20,7 +19,7 @@ from api.problems import Refused
 from core.clock import utc_now
 from core.errors import Invalid, Unavailable
 from core.home import Home
-from core.settings import BrokerAddress, Settings
+from core.settings import BrokerAddress, Settings, is_loopback
 from core.topics import check_host
 
 MAX_BODY_BYTES = 8_192
@@ -61,10 +60,9 @@ def show_authority(parts: PartsOf) -> Response:
 
     404 without one: there is no TLS here, or a certificate that every machine trusts.
     """
-    try:
-        text = (Home(parts.settings.home).tls / "ca.pem").read_text(encoding="ascii")
-    except FileNotFoundError as error:
-        raise Refused(404, "this server has no authority of its own") from error
+    text = Home(parts.settings.home).read_authorities()
+    if not text:
+        raise Refused(404, "this server has no authority of its own")
     return PlainTextResponse(text, media_type="application/x-pem-file")
 
 
@@ -72,7 +70,7 @@ def expect_privacy(request: Request) -> None:
     """Raise `Refused` when the request came from another machine unencrypted."""
     client = request.client.host if request.client else ""
     try:
-        near = ipaddress.ip_address(client.partition("%")[0]).is_loopback
+        near = is_loopback(client)
     except ValueError:
         near = False
     if request.scope["scheme"] != "https" and not near:

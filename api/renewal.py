@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.access import Parts, PartsOf, expect_patience
+from api.access import PartsOf, expect_patience
 from api.answers import RENEWAL_BODY, RenewalAnswer
 from api.auth import hash_secret
 from api.body import answer_json, decode_json, read_body
@@ -43,7 +43,7 @@ async def visit(request: Request, parts: PartsOf) -> Response:
         raise Refused(403, f"{host} is not enrolled with this secret")
     if heard.order is not None:
         await await_keeper(parts, host, heard.order)
-    authorities = await run_in_threadpool(_read_authorities, parts)
+    authorities = await run_in_threadpool(Home(parts.settings.home).read_authorities) or None
     renewed = heard.order is not None
     return answer_json({"success": True, "host": host, "renew": heard.renew, "renewed": renewed, "ca": authorities})
 
@@ -54,10 +54,3 @@ def _read(body: Any) -> tuple[str, str, str | None]:
     host, secret = check_host(body.get("host"), "host"), check_secret("secret", body.get("secret"))
     new = body.get("new_secret")
     return host, secret, None if new is None else check_secret("new_secret", new)
-
-
-def _read_authorities(parts: Parts) -> str | None:
-    try:
-        return (Home(parts.settings.home).tls / "ca.pem").read_text(encoding="ascii")
-    except FileNotFoundError:
-        return None

@@ -108,6 +108,13 @@ class Home:
                 f"{path} is damaged: move it away, and the next start of the keeper makes a new one"
             ) from error
 
+    def read_authorities(self) -> str:
+        """The certificates (PEM) by which this server proves itself, the one that signs first; empty without any."""
+        try:
+            return (self.tls / "ca.pem").read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+
     def read_server(self) -> dict[str, str]:
         """Where this home is enrolled: `broker`, and `token`, a mark of the token; empty when it is not."""
         try:

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -166,7 +166,7 @@ class Settings:
     @property
     def plain_bind(self) -> str:
         """The address on which the broker takes connections without TLS: with a certificate loopback alone."""
-        return self.bind if not self.tls_name or is_loopback(self.bind) else "127.0.0.1"
+        return _plain_bind(self.bind, self.tls_name)
 
 
 def is_loopback(address: str) -> bool:
@@ -177,6 +177,10 @@ def is_loopback(address: str) -> bool:
 def in_url(host: str) -> str:
     """`host` as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
+
+
+def _plain_bind(bind: str, tls_name: str) -> str:
+    return bind if not tls_name or is_loopback(bind) else "127.0.0.1"
 
 
 def _near(bind: str) -> str:
@@ -197,12 +201,14 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     home = Path(get("HEIMDALL_HOME", "~/.heimdall")).expanduser().absolute()
     kept = _read_kept(home)
     mqtt_port = _port("HEIMDALL_MQTT_PORT", get("HEIMDALL_MQTT_PORT", kept.get("mqtt", "1883")))
-    settings = Settings(
+    bind, tls_name = _bind(get("HEIMDALL_BIND", "127.0.0.1")), _tls_name(home)
+    url = get("HEIMDALL_BROKER_URL", f"mqtt://{in_url(_near(_plain_bind(bind, tls_name)))}:{mqtt_port}")
+    return Settings(
         home=home,
         database_url=_database(get("HEIMDALL_DATABASE_URL", f"sqlite:///{home / 'mini_siem.db'}")),
-        broker=BrokerAddress("mqtt", "127.0.0.1", mqtt_port),
+        broker=parse_broker(url, get("HEIMDALL_BROKER_USER"), get("HEIMDALL_BROKER_PASSWORD"), home),
         broker_set=bool(get("HEIMDALL_BROKER_URL")),
-        bind=_bind(get("HEIMDALL_BIND", "127.0.0.1")),
+        bind=bind,
         seen_bind=_bind(get("HEIMDALL_BIND", kept.get("bind", "127.0.0.1"))),
         http_port=_port("HEIMDALL_HTTP_PORT", get("HEIMDALL_HTTP_PORT", kept.get("http", "8010"))),
         http_port_set=bool(get("HEIMDALL_HTTP_PORT")),
@@ -210,16 +216,13 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         mqtt_port_set=bool(get("HEIMDALL_MQTT_PORT")),
         mqtts_port=_port("HEIMDALL_MQTTS_PORT", get("HEIMDALL_MQTTS_PORT", kept.get("mqtts", "8883"))),
         mqtts_port_set=bool(get("HEIMDALL_MQTTS_PORT")),
-        tls_name=_tls_name(home),
+        tls_name=tls_name,
         keep_days=parse_days("HEIMDALL_KEEP", get("HEIMDALL_KEEP", "90d")),
         host=_host(get("HEIMDALL_HOST")),
         api_key=_api_key(get("SIEM_API_KEY")),
         api_url=_api_url(get("SIEM_API_URL")),
         enroll_token=get("HEIMDALL_ENROLL_TOKEN"),
     )
-    url = get("HEIMDALL_BROKER_URL", f"mqtt://{in_url(_near(settings.plain_bind))}:{mqtt_port}")
-    broker = parse_broker(url, get("HEIMDALL_BROKER_USER"), get("HEIMDALL_BROKER_PASSWORD"), home)
-    return replace(settings, broker=broker)
 
 
 def _tls_name(home: Path) -> str:

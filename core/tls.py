@@ -35,15 +35,22 @@ def trust_text(certificates: str) -> ssl.SSLContext:
 
 def trust_nobody_in_particular() -> ssl.SSLContext:
     """Encrypted, but to whomever answers: for what is public and is checked by itself."""
-    context = ssl.create_default_context()
+    # not the default context: it would read all of this machine's authorities
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
 def split_certificates(text: str) -> List[str]:
     """The certificates in a PEM file, one by one."""
     return _CERTIFICATE.findall(text)
+
+
+def signer_fingerprint(authorities: str) -> str:
+    """The fingerprint of the first of `authorities` (PEM), which signs; empty without any."""
+    return fingerprint(split_certificates(authorities)[0]) if authorities else ""
 
 
 def fingerprint(certificate: str) -> str:

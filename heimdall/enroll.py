@@ -18,7 +18,7 @@ from core.clock import rfc3339, utc_now
 from core.errors import Invalid, Unavailable
 from core.home import Home
 from core.settings import Settings
-from core.tls import fingerprint, split_certificates
+from core.tls import signer_fingerprint
 from core.token import Token, write_token
 from core.topics import check_host
 from store import Store, open_store
@@ -46,7 +46,8 @@ def run_enroll(settings: Settings, options: argparse.Namespace) -> int:
     with closing(open_store(settings.database_url, keep_days=settings.keep_days)) as store:
         store.add_token(hash_secret(secret), pattern, uses, expires_at, local_name(), now, replaces=options.replace)
     url = _check_url(options.url) if options.url else settings.api_address
-    token = write_token(Token(url, secret, _find_authority(settings)))
+    authority = signer_fingerprint(Home(settings.home).read_authorities()) if settings.tls_name else ""
+    token = write_token(Token(url, secret, authority))
     _print_token(options, pattern, url, token, rfc3339(expires_at))
     return 0
 
@@ -56,15 +57,6 @@ def _check_url(url: str) -> str:
     if not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?", url):
         raise Invalid(f"--url {url!r:.200}: use https://HOST:PORT")
     return url.rstrip("/")
-
-
-def _find_authority(settings: Settings) -> str:
-    """The fingerprint of the authority that this server proves itself by, empty without one."""
-    authority = Home(settings.home).tls / "ca.pem"
-    if not settings.tls_name or not authority.exists():
-        return ""
-    # the one that signs stands first
-    return fingerprint(split_certificates(authority.read_text(encoding="ascii"))[0])
 
 
 def _print_token(options: argparse.Namespace, pattern: str, url: str, token: str, until: str) -> None:

@@ -13,7 +13,7 @@ from core.clock import rfc3339
 from core.errors import Conflict, Invalid
 from core.home import Home
 from core.settings import Settings
-from core.tls import fingerprint, split_certificates
+from core.tls import signer_fingerprint
 from store import open_store
 
 
@@ -59,7 +59,7 @@ def _expect_known(settings: Settings, home: Home, anyway: bool) -> None:
 
 def _show(home: Home, certificate: certificates.Certificate, options: argparse.Namespace) -> None:
     authority = home.tls / "ca.pem"
-    mark = fingerprint(split_certificates(authority.read_text(encoding="ascii"))[0]) if authority.exists() else None
+    mark = signer_fingerprint(home.read_authorities()) or None
     began = certificates.rotation_began(home)
     if options.json:
         found = {

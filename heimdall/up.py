@@ -108,6 +108,8 @@ class Up:
         # our own agent speaks MQTT to our own broker
         self._environment = {name: value for name, value in environment.items() if name not in _NOT_OURS}
         self._children = {name: self._child(name) for name in names}
+        # the API is on this machine, no proxy lies between, and no secret is told: any certificate will do
+        self._opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trust_nobody_in_particular()))
         self._began = time.monotonic()
         self._interrupted = 0.0
         self._ready = asyncio.Event()
@@ -154,7 +156,7 @@ class Up:
         """Renew the certificate before it ends; the API and the broker take the new one without a restart."""
         if not self._settings.tls_name:
             return
-        from broker.certificates import renew_when_due  # noqa: PLC0415 -- 10 MB that few need
+        from broker.certificates import renew_when_due  # noqa: PLC0415 -- 8 MB that few need
 
         while True:
             try:
@@ -216,10 +218,8 @@ Ctrl-C stops it all.""")
 
     def _trouble(self) -> str:
         """Empty when the API says that all is ready, else what it or the network says."""
-        # the API is on this machine, no proxy lies between, and no secret is told: any certificate will do
-        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trust_nobody_in_particular()))
         try:
-            with opener.open(f"{self._settings.near_address}/readyz", timeout=2):
+            with self._opener.open(f"{self._settings.near_address}/readyz", timeout=2):
                 return ""
         except HTTPError as error:
             return error.read(500).decode(errors="replace")

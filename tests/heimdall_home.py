@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,11 @@ from core.tls import trust
 HOST = "test-box"
 
 
+def outside() -> dict[str, str]:
+    """The environment of this process without anything that speaks to Heimdall."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
+
+
 class Running:
     """`heimdall up`, as a person would start it."""
 
@@ -31,9 +37,8 @@ class Running:
         self.home = Home(home)
         self.broker = broker
         self.http_port, self.mqtt_port, self.mqtts_port = free_port(), free_port(), free_port()
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
         self.environment = {
-            **inherited,
+            **outside(),
             "HEIMDALL_HOME": str(home),
             "HEIMDALL_HTTP_PORT": str(self.http_port),
             "HEIMDALL_MQTT_PORT": str(self.mqtt_port),
@@ -78,6 +83,12 @@ class Running:
             self.command(*words), env={**self.environment, **environment},
             capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
+
+    def make_token(self, host: str, *options: str) -> str:
+        """What `heimdall enroll` makes for `host`."""
+        made = self.run("enroll", host, "--json", *options)
+        assert made.returncode == 0, made.stderr
+        return str(json.loads(made.stdout)["token"])
 
     def stop(self, number: int = signal.SIGINT) -> int:
         assert self.process is not None
@@ -160,6 +171,15 @@ def running(broker: str = "auto", start: bool = True, **environment: str) -> Ite
             except subprocess.TimeoutExpired:
                 os.killpg(up.process.pid, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_with_tls() -> Iterator[Running]:
+    """One that listens everywhere, with an authority of its own."""
+    with running("mosquitto", start=False, HEIMDALL_BIND="0.0.0.0") as prepared:
+        assert prepared.run("tls", "init", "--name", "127.0.0.1").returncode == 0
+        prepared.start()
+        yield prepared
 
 
 def login_link(printed: str) -> str:

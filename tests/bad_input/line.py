@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+from heimdall_home import outside
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from sqlalchemy import func, select
@@ -103,9 +103,8 @@ class Line:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
         self._environment = {
-            **inherited, "HEIMDALL_HOME": str(self.home.path), "HEIMDALL_MQTT_PORT": str(self.port),
+            **outside(), "HEIMDALL_HOME": str(self.home.path), "HEIMDALL_MQTT_PORT": str(self.port),
             "HEIMDALL_DATABASE_URL": url, "HEIMDALL_HOST": "test-box",
             **({"HEIMDALL_BROKER_USER": "@ingestor", "HEIMDALL_BROKER_PASSWORD": "any"} if plain else {}),
         }  # fmt: skip

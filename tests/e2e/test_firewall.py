@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from heimdall_home import Running, running
+from heimdall_home import Running, outside, running
 from waiting import free_port, wait_until
 
 LOG = Path(__file__).parents[1] / "agents" / "recorded" / "firewall" / "pfsense-2.7.log"
@@ -32,11 +31,10 @@ def up() -> Iterator[Running]:
 @contextlib.contextmanager
 def firewall_agent(up: Running, folder: Path, host: str, *words: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     """An agent in a home of its own, so that it must be enrolled; what it says is in `folder/agent.err`."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
     with (folder / "agent.err").open("ab") as errors:
         process = subprocess.Popen(
             up.command("agent", "--kind", "firewall", "--host", host, *words),
-            env={**inherited, "HEIMDALL_HOME": str(folder / "home"), **more}, stdout=errors, stderr=errors,
+            env={**outside(), "HEIMDALL_HOME": str(folder / "home"), **more}, stdout=errors, stderr=errors,
         )  # fmt: skip
     try:
         yield process

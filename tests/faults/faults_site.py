@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from heimdall_home import outside
 from last_seen import LastSeenWatch
 from part import ROOT, Part
 from waiting import free_port, wait_until
@@ -49,12 +50,11 @@ class Site:
         self.home.prepare()
         self.database_url = database_url or f"sqlite:///{self.home.path / 'mini_siem.db'}"
         self.mqtt_port, self.http_port = free_port(), free_port()
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
         # of the recent past, so that all ids of a run lie in one day
         self.ms = int(time.time() * 1000)
         os.environ["TEST_MS"] = str(self.ms)  # for `numbered_id` in this process too
         self.environment = {
-            **inherited,
+            **outside(),
             "PYTHONPATH": str(ROOT),
             "HEIMDALL_HOME": str(self.home.path),
             "HEIMDALL_DATABASE_URL": self.database_url,

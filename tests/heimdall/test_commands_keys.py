@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from heimdall_home import outside
 
 from api.auth import hash_secret
 from core.clock import utc_now
@@ -22,8 +22,7 @@ Typed = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def typed(tmp_path: Path) -> Typed:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
-        environment = {**inherited, "HEIMDALL_HOME": str(tmp_path / "home")}
+        environment = {**outside(), "HEIMDALL_HOME": str(tmp_path / "home")}
         return subprocess.run(
             [sys.executable, "-m", "heimdall", *words], env=environment, capture_output=True, text=True, check=False
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from heimdall_home import Running, running
+from heimdall_home import Running, outside, running
 from waiting import wait_until
 
 from core.home import Home, read_secret
@@ -37,12 +37,6 @@ def keeper_log(up: Running) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def make_token(up: Running, host: str, *options: str) -> str:
-    made = up.run("enroll", host, "--json", *options)
-    assert made.returncode == 0, made.stderr
-    return str(json.loads(made.stdout)["token"])
-
-
 def ask(up: Running, token: str, host: str, secret: str = SECRET) -> httpx.Response:
     body = {"token": read_token(token).secret, "host": host, "secret": secret}
     return httpx.post(f"{up.url}/enroll", json=body, timeout=30)
@@ -50,10 +44,9 @@ def ask(up: Running, token: str, host: str, secret: str = SECRET) -> httpx.Respo
 
 @contextlib.contextmanager
 def agent(up: Running, folder: Path, host: str, *words: str, **more: str) -> Iterator[subprocess.Popen[str]]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "heimdall", "agent", "--host", host, "--interval", "1", *words],
-        env={**environment, "HEIMDALL_HOME": str(folder), **more}, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**outside(), "HEIMDALL_HOME": str(folder), **more}, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
     try:
@@ -102,13 +95,13 @@ def test_the_printed_command_makes_a_host_that_speaks_as_itself(up: Running, tmp
 
 def test_a_token_from_standard_input_enrols_and_ends(up: Running, tmp_path: Path) -> None:
     with agent(up, tmp_path, "web-11", "--enroll", "-", "--only-enroll") as process:
-        _, said = process.communicate(make_token(up, "web-11") + "\n", timeout=30)
+        _, said = process.communicate(up.make_token("web-11") + "\n", timeout=30)
     assert (process.returncode, "enrolled as web-11" in said) == (0, True)
     assert Home(tmp_path).credential("agent").user == "web-11"
 
 
 def test_neither_secret_stands_in_a_log_a_process_list_or_the_database(up: Running, tmp_path: Path) -> None:
-    token = make_token(up, "web-12")
+    token = up.make_token("web-12")
     with agent(up, tmp_path, "web-12", HEIMDALL_ENROLL_TOKEN=token) as process:
         wait_until(lambda: up.host("web-12"), "the enrolled host is alive")
         listed = Path(f"/proc/{process.pid}/cmdline").read_text()
@@ -124,7 +117,7 @@ def test_neither_secret_stands_in_a_log_a_process_list_or_the_database(up: Runni
 
 
 def test_the_same_again_is_the_same_and_another_is_refused(up: Running) -> None:
-    token = make_token(up, "web-13")
+    token = up.make_token("web-13")
     for _ in range(2):
         answer = ask(up, token, "web-13")
         assert (answer.status_code, answer.json()["host"]) == (200, "web-13")
@@ -132,7 +125,7 @@ def test_the_same_again_is_the_same_and_another_is_refused(up: Running) -> None:
     assert ask(up, token, "db-13").status_code == 409
     refused = up.run("enroll", "web-13")
     assert (refused.returncode, "--replace" in refused.stderr) == (1, True)
-    assert ask(up, make_token(up, "web-13", "--replace"), "web-13", SECRET + "x").status_code == 200
+    assert ask(up, up.make_token("web-13", "--replace"), "web-13", SECRET + "x").status_code == 200
 
 
 def test_a_token_nobody_made_is_403_and_many_are_429(up: Running) -> None:
@@ -153,7 +146,7 @@ def test_what_does_not_fit_is_422(up: Running, change: dict[str, object]) -> Non
 
 
 def test_a_fleet_enrols_by_one_token_as_often_as_it_says(up: Running) -> None:
-    token = make_token(up, "fleet-*", "--auto", "--uses", "2")
+    token = up.make_token("fleet-*", "--auto", "--uses", "2")
     assert ask(up, token, "fleet-1").status_code == 200
     assert ask(up, token, "fleet-2").status_code == 200
     assert ask(up, token, "fleet-3").status_code == 409
@@ -161,7 +154,7 @@ def test_a_fleet_enrols_by_one_token_as_often_as_it_says(up: Running) -> None:
 
 
 def test_a_revoked_agent_is_cut_off_within_a_second_and_stays_out(up: Running, tmp_path: Path) -> None:
-    with agent(up, tmp_path, "web-16", HEIMDALL_ENROLL_TOKEN=make_token(up, "web-16")) as process:
+    with agent(up, tmp_path, "web-16", HEIMDALL_ENROLL_TOKEN=up.make_token("web-16")) as process:
         wait_until(lambda: up.host("web-16"), "the enrolled host is alive")
         begun = time.monotonic()
         assert up.run("revoke", "web-16").returncode == 0
@@ -178,13 +171,13 @@ def test_a_revoked_agent_is_cut_off_within_a_second_and_stays_out(up: Running, t
 
 
 def test_a_killed_keeper_goes_on_where_it_was(up: Running) -> None:
-    token = make_token(up, "web-17")
+    token = up.make_token("web-17")
     os.kill(up.children()["keeper"], 9)
     assert ask(up, token, "web-17").status_code == 200
 
 
 def test_a_secret_is_not_sent_to_another_machine_unencrypted(up: Running, tmp_path: Path) -> None:
-    token = make_token(up, "web-18", "--url", "http://192.0.2.1:8010")
+    token = up.make_token("web-18", "--url", "http://192.0.2.1:8010")
     with agent(up, tmp_path, "web-18", "--only-enroll", HEIMDALL_ENROLL_TOKEN=token) as process:
         _, said = process.communicate(timeout=30)
     assert (process.returncode, "HTTPS" in said) == (2, True)

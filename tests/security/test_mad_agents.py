@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import mqtt5
 import pytest
-from heimdall_home import Running, running
-from test_enrolment import SECRET, ask, keeper_log, make_token
+from heimdall_home import Running, outside, running
+from test_enrolment import SECRET, ask, keeper_log
 from waiting import wait_until
 
 from core import topics
@@ -55,7 +55,7 @@ def store(up: Running) -> Iterator[Store]:
 
 
 def enroll(up: Running, host: str, secret: str = SECRET, *options: str) -> None:
-    answer = ask(up, make_token(up, host, *options), host, secret)
+    answer = ask(up, up.make_token(host, *options), host, secret)
     assert answer.status_code == 200, answer.text
 
 
@@ -65,9 +65,8 @@ def agent(up: Running, folder: Path, host: str, count: int, **more: str) -> Iter
     home = Home(folder / host)
     home.prepare()
     enroll(up, host, home.make_credential("agent", host).password)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
     environment = {
-        **inherited, "HEIMDALL_HOME": str(home.path), "HEIMDALL_HOST": host, "PYTHONPATH": str(TESTS.parent),
+        **outside(), "HEIMDALL_HOME": str(home.path), "HEIMDALL_HOST": host, "PYTHONPATH": str(TESTS.parent),
         "HEIMDALL_BROKER_URL": f"mqtt://127.0.0.1:{up.mqtt_port}", "TEST_MS": str(int(time.time() * 1000)),
         "TEST_PATIENCE": "10", "TEST_INTERVAL": str(INTERVAL_SECONDS), **more,
     }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from heimdall_home import Running, running
-from test_tls import BIND, make_token, only_enrol
+from heimdall_home import Running, outside, running_with_tls
+from test_tls import only_enrol
 from waiting import wait_until
 
 from broker import certificates
@@ -34,10 +33,8 @@ SECRET = "a-secret-of-the-test-that-is-long-enough"
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Running]:
-    with running("mosquitto", start=False, HEIMDALL_BIND=BIND) as prepared:
-        assert prepared.run("tls", "init", "--name", "127.0.0.1").returncode == 0
-        prepared.start()
-        yield prepared
+    with running_with_tls() as started:
+        yield started
 
 
 @contextlib.contextmanager
@@ -45,11 +42,10 @@ def agent(up: Running, folder: Path, host: str) -> Iterator[subprocess.Popen[byt
     """The agent of `host`, enrolled and alive; what it says is in `folder`/said.txt."""
     home = folder / host
     if not Home(home).credential_path("agent").exists():
-        assert only_enrol(home, host, make_token(up, host))[0] == 0
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
+        assert only_enrol(home, host, up.make_token(host))[0] == 0
     with (folder / "said.txt").open("ab") as said:
         process = subprocess.Popen(
-            [sys.executable, "-c", AGENT], env={**inherited, "HEIMDALL_HOME": str(home)}, stderr=said
+            [sys.executable, "-c", AGENT], env={**outside(), "HEIMDALL_HOME": str(home)}, stderr=said
         )
     try:
         wait_until(lambda: up.host(host), "the host is alive")
@@ -106,7 +102,7 @@ def test_an_agent_killed_while_its_secret_changes_comes_back(up: Running, tmp_pa
 
 def test_a_lost_answer_does_no_harm(up: Running, tmp_path: Path) -> None:
     home = Home(tmp_path / "new-03")
-    assert only_enrol(home.path, "new-03", make_token(up, "new-03"))[0] == 0
+    assert only_enrol(home.path, "new-03", up.make_token("new-03"))[0] == 0
     assert up.run("rotate", "new-03").returncode == 0
     first = home.credential("agent").password
     for _ in range(2):
@@ -117,7 +113,7 @@ def test_a_lost_answer_does_no_harm(up: Running, tmp_path: Path) -> None:
 
 def test_who_has_a_secret_cannot_lock_the_host_out_with_another(up: Running, tmp_path: Path) -> None:
     home = Home(tmp_path / "new-04")
-    assert only_enrol(home.path, "new-04", make_token(up, "new-04"))[0] == 0
+    assert only_enrol(home.path, "new-04", up.make_token("new-04"))[0] == 0
     secret = home.credential("agent").password
     answer = visit(up, "new-04", secret, new_secret=SECRET)
     assert (answer.status_code, answer.json()["renewed"], answer.json()["renew"]) == (200, False, False)
@@ -126,7 +122,7 @@ def test_who_has_a_secret_cannot_lock_the_host_out_with_another(up: Running, tmp
 
 def test_strangers_and_the_revoked_hear_nothing(up: Running, tmp_path: Path) -> None:
     home = Home(tmp_path / "new-05")
-    assert only_enrol(home.path, "new-05", make_token(up, "new-05"))[0] == 0
+    assert only_enrol(home.path, "new-05", up.make_token("new-05"))[0] == 0
     assert visit(up, "new-05", SECRET).status_code == 403
     assert visit(up, "never-enrolled", SECRET).status_code == 403
     assert up.run("revoke", "new-05").returncode == 0
@@ -153,7 +149,7 @@ def test_the_authority_changes_and_the_hosts_follow(up: Running, tmp_path: Path)
         beats_on(up, "new-06")
     with agent(up, tmp_path, "new-06"):
         beats_on(up, "new-06")
-    assert only_enrol(tmp_path / "late", "new-07", make_token(up, "new-07"))[0] == 0
+    assert only_enrol(tmp_path / "late", "new-07", up.make_token("new-07"))[0] == 0
 
 
 def test_an_authority_is_changed_in_two_steps_each_of_which_may_come_again(tmp_path: Path) -> None:

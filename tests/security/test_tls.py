@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import signal
 import socket
 import ssl
@@ -18,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography import x509
-from heimdall_home import HOST, Running, login_link, running
+from heimdall_home import HOST, Running, login_link, outside, running, running_with_tls
 from waiting import wait_until
 
 from broker import certificates
@@ -35,28 +33,19 @@ BIND = "0.0.0.0"
 @pytest.fixture(scope="module")
 def up() -> Iterator[Running]:
     """Listening everywhere, with an authority of its own."""
-    with running("mosquitto", start=False, HEIMDALL_BIND=BIND) as prepared:
-        assert prepared.run("tls", "init", "--name", "127.0.0.1").returncode == 0
-        prepared.start()
-        yield prepared
-
-
-def make_token(up: Running, host: str, *options: str) -> str:
-    made = up.run("enroll", host, "--json", *options)
-    assert made.returncode == 0, made.stderr
-    return str(json.loads(made.stdout)["token"])
+    with running_with_tls() as started:
+        yield started
 
 
 @contextlib.contextmanager
 def agent(folder: Path, *words: str, **more: str) -> Iterator[Path]:
     """An agent at work; what it says goes to the file that this gives."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
     folder.mkdir(exist_ok=True)
     said = folder / "said.txt"
     with said.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "heimdall", "agent", "--interval", "1", *words],
-            env={**inherited, "HEIMDALL_HOME": str(folder / "home"), **more}, stdin=subprocess.DEVNULL, stderr=output,
+            env={**outside(), "HEIMDALL_HOME": str(folder / "home"), **more}, stdin=subprocess.DEVNULL, stderr=output,
         )  # fmt: skip
     try:
         yield said
@@ -67,10 +56,9 @@ def agent(folder: Path, *words: str, **more: str) -> Iterator[Path]:
 
 def only_enrol(folder: Path, host: str, token: str) -> tuple[int, str]:
     """Exit code and words of an agent that enrols and ends."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEIMDALL_", "SIEM_"))}
     ended = subprocess.run(
         [sys.executable, "-m", "heimdall", "agent", "--host", host, "--enroll", "-", "--only-enroll"],
-        env={**inherited, "HEIMDALL_HOME": str(folder)}, input=token, capture_output=True, text=True, timeout=60,
+        env={**outside(), "HEIMDALL_HOME": str(folder)}, input=token, capture_output=True, text=True, timeout=60,
         check=False,
     )  # fmt: skip
     return ended.returncode, ended.stderr
@@ -86,7 +74,7 @@ def serial(port: int) -> int:
 
 
 def test_a_host_enrols_and_speaks_over_tls(up: Running, tmp_path: Path) -> None:
-    token = make_token(up, "tls-01")
+    token = up.make_token("tls-01")
     assert read_token(token).url == f"https://127.0.0.1:{up.http_port}"
     with agent(tmp_path, "--host", "tls-01", HEIMDALL_ENROLL_TOKEN=token):
         wait_until(lambda: up.host("tls-01"), "the enrolled host is alive")
@@ -122,7 +110,7 @@ def test_an_agent_over_http_verifies_the_server_too(up: Running, tmp_path: Path)
 @pytest.mark.parametrize("what", ["another authority", "another name", "an ended certificate"])
 def test_an_agent_does_not_speak_to_a_broker_that_proves_itself_by(what: str, up: Running, tmp_path: Path) -> None:
     host = what.replace(" ", "-")
-    assert only_enrol(tmp_path / "home", host, make_token(up, host))[0] == 0
+    assert only_enrol(tmp_path / "home", host, up.make_token(host))[0] == 0
     home, false = Home(tmp_path / "home"), Home(tmp_path / "false")
     certificates.init(false, ["db.example" if what == "another name" else "127.0.0.1"])
     if what != "another authority":
@@ -177,7 +165,7 @@ def tls_server(home: Home) -> Iterator[tuple[int, list[bytes]]]:
 def test_whoever_stands_in_between_hears_neither_token_nor_secret(up: Running, tmp_path: Path) -> None:
     false = Home(tmp_path / "false")
     certificates.init(false, ["127.0.0.1"])
-    token = read_token(make_token(up, "tls-04"))
+    token = read_token(up.make_token("tls-04"))
     with tls_server(false) as (port, heard):
         moved = write_token(token._replace(url=f"https://127.0.0.1:{port}"))
         code, said = only_enrol(tmp_path / "home", "tls-04", moved)
@@ -193,7 +181,7 @@ def test_whoever_stands_in_between_hears_neither_token_nor_secret(up: Running, t
 
 
 def test_a_token_without_an_authority_needs_a_server_that_every_machine_trusts(up: Running, tmp_path: Path) -> None:
-    token = read_token(make_token(up, "tls-05"))
+    token = read_token(up.make_token("tls-05"))
     code, said = only_enrol(tmp_path, "tls-05", write_token(Token(token.url, token.secret)))
     assert (code, "cannot prove that it is the server" in said) == (2, True)
 
@@ -248,7 +236,7 @@ def test_beyond_loopback_without_tls_nothing_starts_unless_it_is_said(tmp_path: 
 
 
 def test_a_renewal_is_taken_by_all_and_disturbs_nobody(up: Running, tmp_path: Path) -> None:
-    with agent(tmp_path, "--host", "tls-06", HEIMDALL_ENROLL_TOKEN=make_token(up, "tls-06")) as said:
+    with agent(tmp_path, "--host", "tls-06", HEIMDALL_ENROLL_TOKEN=up.make_token("tls-06")) as said:
         wait_until(lambda: up.host("tls-06"), "the enrolled host is alive")
         before = serial(up.mqtts_port)
         children = up.children()
@@ -294,7 +282,7 @@ def test_people_come_in_over_https_with_a_cookie_that_goes_nowhere_else(up: Runn
 def test_anybody_may_have_the_authority_and_it_is_the_one_of_the_token(up: Running) -> None:
     answer = httpx.get(f"{up.url}/ca.pem", verify=up.trust)
     assert (answer.status_code, "PRIVATE" in answer.text) == (200, False)
-    assert fingerprint(answer.text) == read_token(make_token(up, "tls-07")).authority
+    assert fingerprint(answer.text) == read_token(up.make_token("tls-07")).authority
 
 
 def test_no_key_is_readable_by_others(up: Running) -> None:
