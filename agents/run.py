@@ -29,7 +29,7 @@ from agents.renewal import Renewal, logins
 from agents.windows_xml import split_events
 from core import lock
 from core.errors import Conflict, Invalid
-from core.home import Home, find_login
+from core.home import Credential, Home, find_login
 from core.messages import OsType
 from core.settings import Settings, parse_broker
 from core.spool import Spool
@@ -233,8 +233,11 @@ def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval:
 
 def _find_logins(settings: Settings, home: Home) -> Logins:
     """How this agent logs in at the broker. Raises `Unavailable` and `Invalid` when it cannot."""
+    broker = settings.broker
+    if broker.proof and not home.credential_path("agent").exists():
+        return lambda: [Credential(broker.user, broker.password)]  # without a user it is the certificate's
     login = find_login(settings, "agent")
-    return (lambda: [login]) if settings.broker.user else (lambda: logins(home))
+    return (lambda: [login]) if broker.user else (lambda: logins(home))
 
 
 def _find_kind(name: Optional[str]) -> Kind:

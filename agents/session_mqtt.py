@@ -22,7 +22,7 @@ from core.home import Credential
 from core.messages import CONTENT_TYPE, Heartbeat, Info, Reason, State, Status, encode
 from core.settings import BrokerAddress
 from core.spool import Batch
-from core.tls import trust
+from core.tls import make_context
 from core.topics import EVENTS, HEARTBEAT, INFO, RECEIPT, STATUS, host_topic
 
 log = logging.getLogger("heimdall.agent")
@@ -111,7 +111,7 @@ class Session:
         if self._broker.websockets:
             client.ws_set_options(path=self._broker.path or "/mqtt")
         if self._broker.tls:
-            client.tls_set_context(trust(self._broker.authorities))
+            client.tls_set_context(make_context(self._broker))
         if credential.user:
             client.username_pw_set(credential.user, credential.password)
         client.will_set(host_topic(self.host, STATUS), self._status("offline", "lost"), qos=1, retain=True)

@@ -19,7 +19,7 @@ from core.errors import Unavailable
 from core.home import Credential
 from core.messages import CONTENT_TYPE
 from core.settings import BrokerAddress
-from core.tls import trust
+from core.tls import make_context
 
 KEEP_ALIVE_SECONDS = 10
 PATIENCE_SECONDS = 5.0  # for CONNACK, SUBACK and the end of the network thread
@@ -97,7 +97,7 @@ class Connection:
         client.connect_timeout = PATIENCE_SECONDS
         client.max_inflight_messages = 0  # counted here, for paho ignores the broker's receive maximum
         if address.tls:
-            client.tls_set_context(trust(address.authorities))
+            client.tls_set_context(make_context(address))
         if address.websockets:
             client.ws_set_options(path=address.path or "/mqtt")
         properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]

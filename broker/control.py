@@ -19,7 +19,7 @@ from core.errors import Unavailable
 from core.home import Credential
 from core.messages import Reason, ServiceStatus, State, encode
 from core.settings import BrokerAddress
-from core.tls import trust
+from core.tls import make_context
 from core.topics import service_topic
 
 ANSWER_SECONDS = 10.0  # a file of thousands of identities is written anew for each command
@@ -63,7 +63,7 @@ class Control:
         client.on_subscribe = lambda *_: self._answers.put({"responses": []})
         client.on_disconnect = lambda *_: self._answers.put(None)
         if address.tls:
-            client.tls_set_context(trust(address.authorities))
+            client.tls_set_context(make_context(address))
 
     def _status(self, state: State, reason: Reason) -> bytes:
         return encode(ServiceStatus(state, self._session, utc_now(), reason))

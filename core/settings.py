@@ -98,7 +98,8 @@ _LONGEST_DAYS = 36_500
 class BrokerAddress:
     """Where the broker is. `user` and `password` are empty unless the URL or the environment names them.
 
-    `authorities` is the file of the certificates to trust there over TLS, when it exists; else this machine's own.
+    Files that may exist: `authorities`, the certificates to trust there over TLS instead of this machine's own, and
+    `certificate`, by which we prove ourselves there (its key, itself, its chain).
     """
 
     scheme: str
@@ -108,10 +109,16 @@ class BrokerAddress:
     user: str = ""
     password: str = ""
     authorities: Path | None = None
+    certificate: Path | None = None
 
     @property
     def tls(self) -> bool:
         return self.scheme in ("mqtts", "wss")
+
+    @property
+    def proof(self) -> Path | None:
+        """The file of our certificate, when we have one and speak TLS there."""
+        return self.certificate if self.tls and self.certificate and self.certificate.exists() else None
 
     @property
     def websockets(self) -> bool:
@@ -273,7 +280,7 @@ def _database(value: str) -> str:
 def parse_broker(url: str, user: str, password: str, home: Path) -> BrokerAddress:
     """The broker at `url`, with the URL's user and password unless others are given. Raises `Invalid`.
 
-    A file `ca.pem` in `home` is what it may prove itself by over TLS.
+    Files `ca.pem` and `client.pem` in `home` are what it may prove itself by over TLS, and we.
     """
     parts = urlsplit(url)
     try:
@@ -292,6 +299,7 @@ def parse_broker(url: str, user: str, password: str, home: Path) -> BrokerAddres
         user=user or unquote(parts.username or ""),
         password=password or unquote(parts.password or ""),
         authorities=home / "ca.pem",
+        certificate=home / "client.pem",
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import List, Optional
 
 from core.errors import Invalid
+from core.home import read_secret
+from core.settings import BrokerAddress
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
@@ -23,6 +25,24 @@ def trust(authorities: Optional[Path]) -> ssl.SSLContext:
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise Invalid(f"{authorities} holds no certificate that can be read ({error})") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def make_context(address: BrokerAddress) -> ssl.SSLContext:
+    """Trust the broker as its address says, and prove ourselves by our certificate there, where there is one.
+
+    Raises `Invalid` when a file is damaged, does not fit, or may be read by others.
+    """
+    context = trust(address.authorities)
+    proof = address.proof
+    if proof:
+        read_secret(proof)  # for its mode
+        try:
+            context.load_cert_chain(proof, password="")  # or it would ask a person for one
+        except (OSError, ValueError) as error:
+            raise Invalid(
+                f"{proof} must hold an unencrypted private key and its certificate, in PEM ({error})"
+            ) from error
     return context
 
 

@@ -19,7 +19,7 @@ from core.errors import HeimdallError, Unavailable
 from core.home import Credential
 from core.messages import CONTENT_TYPE
 from core.settings import BrokerAddress
-from core.tls import trust
+from core.tls import make_context
 
 log = logging.getLogger("ingestor.session")
 
@@ -236,7 +236,7 @@ class Session:
             session_expiry_interval=SESSION_EXPIRY_SECONDS,
             receive_max=RECEIVE_MAXIMUM,
         )
-        context = trust(self._address.authorities) if self._address.tls else None
+        context = make_context(self._address) if self._address.tls else None
         _, connection = await asyncio.wait_for(
             asyncio.get_running_loop().create_connection(
                 lambda: Connection(packet, self._deliver), self._address.host, self._address.port, ssl=context
