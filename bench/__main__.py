@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import growth, identities, quiet, throughput
+from bench import agent, growth, identities, quiet, throughput
 from bench.figure import Figure, Options
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the PostgreSQL server of the tests
@@ -27,6 +27,7 @@ MEASURES: dict[str, Callable[[Options], list[Figure]]] = {
     "bytes": growth.measure_bytes,
     "idle": quiet.measure_idle,
     "identities": identities.measure_identities,
+    "agent": agent.measure_agent,
 }
 DATABASES = ("sqlite", "postgresql")
 

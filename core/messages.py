@@ -128,11 +128,19 @@ def _jsonable(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not part of any message")
 
 
+# made once: json.dumps would make one for each message
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_jsonable)
+
+
+@lru_cache(maxsize=None)
+def _names(kind: Any) -> Tuple[str, ...]:
+    return tuple(one.name for one in dataclasses.fields(kind))
+
+
 def encode(message: Any) -> bytes:
     """A message (a dataclass of this module) as compact UTF-8 JSON; fields that are `None` are left out."""
-    values = {f.name: getattr(message, f.name) for f in dataclasses.fields(message)}
-    present = {name: value for name, value in values.items() if value is not None}
-    return json.dumps(present, separators=(",", ":"), ensure_ascii=False, default=_jsonable).encode()
+    values = {name: getattr(message, name) for name in _names(message.__class__)}
+    return _ENCODER.encode({name: value for name, value in values.items() if value is not None}).encode()
 
 
 def is_address(text: str) -> bool:
