@@ -153,8 +153,9 @@ def _is_execution(fields: Dict[str, str]) -> bool:
 
 
 def _tell(host: str, event_id: UUID, rule: AuditRule, fields: Dict[str, str], at: datetime, text: str) -> Judged:
-    user = (fields.get("acct") or fields.get("AUID") or fields.get("auid") or "").strip()[:256] or NO_ADDRESS
-    user = NO_ADDRESS if user == "unset" else user
+    # of a group that is made, the account is the group
+    account = "" if "ADD_GROUP" in rule.types else fields.get("acct") or fields.get("ID") or fields.get("id")
+    user = (account or fields.get("AUID") or fields.get("auid") or "").strip()[:256] or NO_ADDRESS
     address = clean_address(fields.get("addr") or fields.get("hostname"))
     event = Event(event_id, at, host, "LINUX", rule.event_type, rule.severity, cut(text), address, user)
     what = (fields.get("comm") or fields.get("exe") or fields.get("profile") or fields.get("dev") or "")[:64]

@@ -38,7 +38,7 @@ _PRINTED = re.compile(
     r"(?:audit: )?type=(?P<type>\d{1,5}) audit\((?P<seconds>\d{1,11})\.\d{1,3}:\d{1,20}\): ?(?P<body>.*)$", re.DOTALL
 )
 _JOURNALED = re.compile(r"(?:<audit-(?P<number>\d{1,5})>|(?P<type>[A-Z][A-Z0-9_]{0,31})) (?P<body>.*)$", re.DOTALL)
-_FIELD = re.compile(r"""(?<![\w\]-])([\w-]{1,32}(?:\[\d{1,5}\])?)=("[^"]*"|'[^']*'|[^\s"']\S*)""")
+_FIELD = re.compile(r"""(?<![\w\]-])([\w-]{1,32}(?:\[\d{1,5}\])?)=("[^"]*"|'[^']*'|[^\s"']+)""")
 _OPERATION = re.compile(r"op=([^=]{1,100}) [\w-]{1,32}=")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+")
 # what somebody else may choose, and an argument of EXECVE, is never without quotes unless it is hexadecimal

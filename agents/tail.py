@@ -100,7 +100,9 @@ class Tail:
             if info.st_ino == place.inode and info.st_size >= place.offset and same_mark:
                 return self.path, ""
         for rotated in self._rotated():
-            if _same(_mark_of(rotated), place.first) and place.first and _holds(rotated, place.offset):
+            # a file that was still empty has no first line to be known by
+            is_it = _mark_of(rotated) == place.first if place.first else _inode_of(rotated) == place.inode
+            if is_it and _holds(rotated, place.offset):
                 return rotated, ""
         if not present:
             raise FileNotFoundError(2, "No such file or directory", str(self.path))

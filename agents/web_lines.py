@@ -26,7 +26,7 @@ from core.ids import uuid7
 from core.messages import NO_ADDRESS, Event
 
 WINDOW_SECONDS = 60.0
-LONGEST_TARGET = 16 * 1024  # servers take 8 KiB as shipped
+LONGEST_TARGET = 8 * 1024  # what servers take as shipped
 
 
 class Request(NamedTuple):
@@ -65,7 +65,7 @@ RULES: Tuple[Attack, ...] = (
         r"(?:[;|`\n]|\|\||&&|\$\()\s{0,8}(?:/\w{1,16}/(?:\w{1,16}/)?)?(?:cat\s{1,4}[/.~*]|(?:wget|curl)\s{1,4}(?:-|https?:|\d)"
         r"|(?:ping|nc|ncat|rm|chmod|nslookup)\s{1,4}[-\w./]{1,64}\.?\w|sleep\s{1,4}\d"
         r"|(?:id|whoami|uname|ls|dir|ifconfig|ipconfig)(?:\s{1,4}-\w{1,8})?\s{0,4}(?:$|[;|`&)#])|(?:ba|da|k|z)?sh\s{1,4}-c)"
-        r"|\$\{ifs\}|\$ifs\b|/bin/(?:ba|da|k|z)?sh\b|\bcmd(?:\.exe)?\s{0,4}/c\b|powershell(?:\.exe)?\s{1,4}-",
+        r"|\$\{ifs\}|\$ifs\b|(?<!\w)/bin/(?:ba|da|k|z)?sh(?![\w-])|\bcmd(?:\.exe)?\s{0,4}/c\b|powershell(?:\.exe)?\s{1,4}-",
         "command injection",
     ),
     _attack(
@@ -73,8 +73,8 @@ RULES: Tuple[Attack, ...] = (
         r"\bunion\b[\s/*+(]{1,20}(?:all\b[\s/*+(]{1,20}|distinct\b[\s/*+(]{1,20})?select\b[\s/*+(]{1,20}"
         r"(?:null|[\d@*'\"]|0x|concat|group_concat|char\(|[^&]{0,200}\bfrom\b)"
         r"|['\"`)]\s{0,8}(?:\|\||&&|x?or|and)\s{0,8}\(?(?:\d{1,8}|['\"][\w ]{0,16}['\"])\)?\s{0,4}(?:=|<|>|like\b)"
-        r"|\b(?:or|and)\s{1,8}(?P<one>\d{1,8})\s{0,4}=\s{0,4}(?P=one)\b"
-        r"|\b(?:sleep|pg_sleep|benchmark)\s{0,4}\(\s{0,4}['\"]?\d|\bwaitfor\s{1,8}delay\b"
+        r"|[\d'\")]\s{1,8}(?:or|and)\s{1,8}(?P<one>\d{1,8})\s{0,4}=\s{0,4}(?P=one)\b"
+        r"|\b(?:pg_)?sleep\s?\(\s?\d{1,4}(?:\.\d{1,4})?\s?\)|\bbenchmark\s?\(\s?\d{1,16}\s?,|\bwaitfor\s{1,8}delay\b"
         r"|\b(?:extractvalue|updatexml)\s{0,4}\(|\binformation_schema\.|\bxp_cmdshell\b|\bdbms_pipe\.|\butl_http\."
         r"|;\s{0,8}(?:drop|alter|truncate)\s{1,8}(?:table|database|user)\b|;\s{0,8}insert\s{1,8}into\b"
         r"|'\s{0,8}(?:--|/\*|;\s{0,4}--)(?:\s|-|\+|$)",
@@ -100,7 +100,7 @@ RULES: Tuple[Attack, ...] = (
     ),
     _attack(
         "target",
-        r"<\s{0,4}script\b|<\s{0,4}(?:img|svg|iframe|body|video|audio|details|input|object|embed|math|a)\b[^>]{0,256}?"
+        r"<\s{0,4}script\b|<\s{0,4}(?:img|svg|iframe|body|video|audio|details|input|object|embed|math|a)\b[^>]{0,64}?"
         r"(?:\bon[a-z]{3,20}\s{0,4}=|javascript:)|<\s{0,4}iframe\b"
         r"|javascript:\s{0,4}(?:alert|eval|prompt|confirm|document|window|fetch|top|self)\b|\bdocument\.cookie\b",
         "cross-site scripting",
@@ -108,7 +108,7 @@ RULES: Tuple[Attack, ...] = (
     _attack("target", r"<!(?:doctype|entity)\b[^>]{0,256}\b(?:system|public)\b", "XML external entities"),
     _attack(
         "target",
-        r"/(?:\.env(?:\.[a-z]{1,12})?|\.git/(?:config|head|index|logs/.{0,32})|\.svn/(?:entries|wc\.db)|\.hg/hgrc|\.aws/\w{1,16}"
+        r"/(?:\.env(?:\.(?:local|dev|development|prod|production|staging|test|example|sample|bak|backup|old|save))?|\.git/(?:config|head|index|logs/.{0,32})|\.svn/(?:entries|wc\.db)|\.hg/hgrc|\.aws/\w{1,16}"
         r"|\.ssh/\w{1,16}|\.htpasswd|\.npmrc|\.docker/config\.json|\.kube/config|wp-config\.php(?:\.\w{1,8}|~|_\w{1,8})"
         r"|(?:backup|dump|database|db)\.sql(?:\.gz|\.zip)?|id_rsa|\.bash_history)(?:$|\?)",
         "a probe for files with secrets (.env, .git and their like)",
@@ -132,8 +132,8 @@ RULES: Tuple[Attack, ...] = (
     _attack(
         "agent",
         r"\b(?:nikto|sqlmap|nmap scripting engine|masscan|zgrab|nuclei|wpscan|gobuster|dirbuster|feroxbuster"
-        r"|ffuf|fuzz faster|acunetix|nessus|openvas|w3af|whatweb|arachni|jaeles|netsparker|havij|joomscan|commix|l9explore"
-        r"|l9tcpid|wfuzz|dirb|skipfish|zmeu|morfeus|jorgee|burpcollaborator)\b",
+        r"|ffuf|fuzz faster|acunetix|nessus|openvas|w3af|whatweb|arachni|jaeles|netsparker|havij|joomscan|commix"
+        r"|l9explore|l9tcpid|wfuzz|dirb|skipfish|zmeu|morfeus|jorgee|burpcollaborator)\b",
         "a scanner that gives its name", is_probe=True,
     ),
 )  # fmt: skip
