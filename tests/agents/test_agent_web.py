@@ -180,7 +180,8 @@ def test_nothing_is_lost_or_counted_twice_by_a_reader_that_dies_anywhere(tmp_pat
         attacks += sum(attack_of(line) is not None for line in lines)
         with path.open("a") as file:
             file.write("".join(line + "\n" for line in lines))
-        if chance.random() < 0.1:
+        # what was rotated before a place was kept is not news
+        if position and chance.random() < 0.1:
             path.rename(path.with_name(f"access.log.{step}"))
             path.write_text("")
         for _ in range(2):
