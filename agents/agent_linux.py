@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import logging
+import os
 import re
 import time
 from datetime import datetime
@@ -42,6 +43,7 @@ LOOK_AGAIN_SECONDS = 60.0
 LOST_SECONDS = 5.0
 LINES_PER_READ = 1_000
 RECORDS_PER_EVENT = 64
+_BY_EFFECTIVE_ID = os.access in os.supports_effective_ids
 _EVENT = re.compile(rb"(?:node=\S{1,255} )?type=\S{1,40} (msg=audit\([\d.:]{1,40}\)):")
 
 
@@ -96,7 +98,7 @@ class LinuxCollector:
     def _look(self, kept: Dict[str, str]) -> None:
         """Find the sources that are not read yet, and forget those that are gone for good."""
         self._look_at = time.monotonic() + LOOK_AGAIN_SECONDS
-        found = [Path(name) for pattern in self._access_logs for name in sorted(glob.glob(pattern))]
+        found = self._find_access_logs()
         if not self._roles.has_own_lines():
             self._find_journal()
         if not self._roles.journal:
@@ -104,8 +106,7 @@ class LinuxCollector:
             self._find(self._system_logs, lambda: SystemLog(self._host, _parse_raw, self._roles))
         self._find([self._audit_log], lambda: AuditLog(self._host, self._roles.has_own_lines))
         for path in found:
-            if not is_backup(path.name):
-                self._find([path], lambda: AccessLog(self._host))
+            self._find([path], lambda: AccessLog(self._host))
         if not self._sources:
             names = ", ".join(str(path) for path in (*self._logs, *self._system_logs))
             self._say(
@@ -117,6 +118,15 @@ class LinuxCollector:
             for name in set(kept) - seen - self._seen - set(self._sources) - {JournalSource.name}:
                 del kept[name]
         self._seen = seen
+
+    def _find_access_logs(self) -> List[Path]:
+        found = []
+        for pattern in self._access_logs:
+            folder = os.path.dirname(pattern)
+            if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK, effective_ids=_BY_EFFECTIVE_ID):
+                self._say(folder, f"{folder} cannot be read: looking again each {LOOK_AGAIN_SECONDS:.0f} s")
+            found += [Path(name) for name in sorted(glob.glob(pattern)) if not is_backup(os.path.basename(name))]
+        return found
 
     def _find_journal(self) -> None:
         behind = self._journal.last()

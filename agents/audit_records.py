@@ -35,7 +35,8 @@ _RECORD = re.compile(
     re.DOTALL,
 )
 _PRINTED = re.compile(
-    r"(?:\[ {0,8}\d{1,10}\.\d{1,9}\] )?(?:audit: )?type=(?P<type>\d{1,5}) audit\((?P<seconds>\d{1,11})\.\d{1,3}:\d{1,20}\): ?(?P<body>.*)$",
+    r"(?:\[ {0,8}\d{1,10}\.\d{1,9}\] )?(?:audit: )?type=(?P<type>\d{1,5}) "
+    r"audit\(\d{1,11}\.\d{1,3}:\d{1,20}\): ?(?P<body>.*)$",
     re.DOTALL,
 )
 _JOURNALED = re.compile(r"(?:<audit-(?P<number>\d{1,5})>|(?P<type>[A-Z][A-Z0-9_]{0,31})) (?P<body>.*)$", re.DOTALL)

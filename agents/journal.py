@@ -141,6 +141,9 @@ def parse_entry(fields: Dict[str, Any]) -> Entry:
     program = _text(fields.get("SYSLOG_IDENTIFIER")) or _text(fields.get("_COMM"))
     if not program:
         program = "kernel" if _text(fields.get("_TRANSPORT")) == "kernel" else "unknown"
+    # anybody may write to the journal under any name, and these two have a way of their own
+    transport = _text(fields.get("_TRANSPORT"))
+    is_forged = program in ("kernel", "audit") and transport not in ("", program)
     process = _text(fields.get("SYSLOG_PID")) or _text(fields.get("_PID"))
     message = _text(fields.get("MESSAGE"))
     # the one thing that decides about a container's end, and Podman's message does not have it
@@ -148,7 +151,7 @@ def parse_entry(fields: Dict[str, Any]) -> Entry:
     message = f"{message} [exit code {exit_code}]" if exit_code else message
     head = f"{program}[{process}]" if process else program
     text = f"{rfc3339(at)} {_text(fields.get('_HOSTNAME')) or 'localhost'} {head}: {message}"
-    return Entry(Line(at, program, message), text, Cursor(str(fields["__CURSOR"]), microseconds))
+    return Entry(Line(at, "" if is_forged else program, message), text, Cursor(str(fields["__CURSOR"]), microseconds))
 
 
 def _text(value: Any) -> str:

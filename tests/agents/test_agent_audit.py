@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import random
 import re
 from collections import Counter
@@ -18,6 +20,8 @@ from linear import grows_linearly
 from agents.agent_linux import read_line, split_records
 from agents.audit_lines import RULES, AuditLog
 from agents.audit_records import GROUPS_OPEN, parse_fields, parse_message, parse_record
+from agents.reading import Summary, read_events
+from agents.run import KINDS
 from agents.sources import LogFile
 from core.messages import EVENT_TYPES, Event, check_event
 
@@ -49,6 +53,16 @@ def test_a_recorded_log_gives_the_events_that_its_file_says(log: Path) -> None:
             check_event(event, "web-01")
             assert "HUNTER2" not in event.raw_message
             assert "48554E54455232" not in event.raw_message  # the same, hexadecimal
+
+
+def test_the_same_log_read_again_or_compressed_tells_the_same_events(tmp_path: Path) -> None:
+    log = RECORDED / "raw.log"
+    packed = tmp_path / "audit.log.1.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    os.utime(packed, (log.stat().st_mtime, log.stat().st_mtime))
+    read = [list(read_events(path, "web-01", KINDS["linux"].read_file, Summary("x"))) for path in (log, log, packed)]
+    assert read[0] == read[1] == read[2]
+    assert len({event.event_id for event in read[0]}) == len(read[0]) == 17
 
 
 def test_every_recorded_log_has_its_counts_and_its_origin() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 import re
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -164,6 +167,43 @@ def test_a_source_that_may_not_be_read_is_said_once_and_the_others_go_on(
     assert host.read() == []  # it was there before, who knows since when
     add(host.audit, execution(2))
     assert [event.event_type for event in host.read()] == ["PROCESS_EXEC"]
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """As a user without rights, when the tests run as root; files of mode 0 are nobody's else."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_folders_and_files_of_others_are_said_once_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    # not in pytest's folder, which nobody but its owner may enter
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "httpd").mkdir(mode=0)
+        (folder / "httpd").chmod(0)
+        host = Host(folder)
+        for path, mode in ((host.auth, 0o644), (host.audit, 0), (host.web, 0)):
+            path.write_text("")
+            path.chmod(mode)
+        patterns = [str(host.web), f"{folder}/httpd/*access_log"]
+        with as_nobody():
+            host.collector = LinuxCollector("web-01", Journal(["/nonexistent"]), [host.auth], [], host.audit, patterns)
+            for _ in range(3):
+                host.read()
+                host.look_again()
+        log(host.auth, SSHD.format(n=1))
+        with as_nobody():
+            assert [event.event_type for event in host.read()] == ["LOGIN_FAIL"]
+        for what in (f"{folder}/httpd", host.audit, host.web):
+            assert caplog.text.count(f"{what} cannot be read") == 1
+        (folder / "httpd").chmod(0o700)
 
 
 def test_a_log_that_comes_later_is_read_from_its_beginning(host: Host) -> None:
