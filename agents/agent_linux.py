@@ -20,9 +20,10 @@ from agents.collector import Reading
 from agents.journal import Entry, Journal, parse_entry
 from agents.progress import Teller
 from agents.reading import split_lines
+from agents.roles import Roles
 from agents.sources import JournalSource, LogFile, Source
 from agents.syslog import Line, decode_line, parse_line
-from agents.system_log import Roles, SystemLog
+from agents.system_log import SystemLog
 from agents.tail import is_backup
 from agents.web_lines import AccessLog
 from core.clock import utc_now
@@ -43,6 +44,7 @@ LOOK_AGAIN_SECONDS = 60.0
 LOST_SECONDS = 5.0
 LINES_PER_READ = 1_000
 RECORDS_PER_EVENT = 64
+LAST_BYTES = 4096
 _BY_EFFECTIVE_ID = os.access in os.supports_effective_ids
 _EVENT = re.compile(rb"(?:node=\S{1,255} )?type=\S{1,40} (msg=audit\([\d.:]{1,40}\)):")
 
@@ -104,7 +106,8 @@ class LinuxCollector:
         if not self._roles.journal:
             self._find(self._logs, lambda: SystemLog(self._host, _parse_raw, self._roles, of_auth_file=True))
             self._find(self._system_logs, lambda: SystemLog(self._host, _parse_raw, self._roles))
-        self._find([self._audit_log], lambda: AuditLog(self._host, self._roles.has_own_lines))
+        if self._find([self._audit_log], lambda: AuditLog(self._host, self._roles)):
+            self._roles.auditd = not _is_ended(self._audit_log)
         for path in found:
             self._find([path], lambda: AccessLog(self._host))
         if not self._sources:
@@ -134,10 +137,10 @@ class LinuxCollector:
             self._roles.journal_audit = self._journal.last("_TRANSPORT=audit") is not None
             self._add(JournalSource(self._journal, lambda: SystemLog(self._host, _parse_entry, self._roles), behind))
 
-    def _find(self, paths: Sequence[Path], make_teller: Callable[[], Teller[bytes]]) -> None:
-        """Read the first of `paths` that can be read, unless one of them is being read."""
+    def _find(self, paths: Sequence[Path], make_teller: Callable[[], Teller[bytes]]) -> bool:
+        """Read the first of `paths` that can be read, unless one of them is being read; whether one was found."""
         if any(str(path) in self._sources for path in paths):
-            return
+            return False
         for path in paths:
             try:
                 with path.open("rb"):
@@ -150,7 +153,8 @@ class LinuxCollector:
                 continue
             is_new = self._seen is not None and str(path) not in self._seen
             self._add(LogFile(self._host, path, make_teller, is_new))
-            return
+            return True
+        return False
 
     def _add(self, source: Source) -> None:
         self._sources[source.name] = source
@@ -171,7 +175,7 @@ class LinuxCollector:
         self._roles.journal = JournalSource.name in self._sources
         self._roles.auth_file = any(str(path) in self._sources for path in self._logs)
         self._roles.system_file = any(str(path) in self._sources for path in self._system_logs)
-        self._roles.audit_log = str(self._audit_log) in self._sources
+        self._roles.auditd &= str(self._audit_log) in self._sources
 
     def _say(self, name: str, what: str) -> None:
         """Say of a source what is wrong with it, once."""
@@ -197,6 +201,17 @@ def read_line(host: str, event_id: UUID, raw: bytes, now: datetime) -> Optional[
         return told.event if told else None
     request = web_lines.parse_request(text)
     return web_lines.tell_request(host, event_id, request, text) if request else None
+
+
+def _is_ended(audit_log: Path) -> bool:
+    """Whether the last that auditd wrote is that it ended."""
+    try:
+        with audit_log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_BYTES))
+            last = parse_record(decode_line(file.read().rstrip().rsplit(b"\n", 1)[-1]))
+    except OSError:
+        return False
+    return last is not None and last.type in audit_lines.ENDS
 
 
 def split_records(file: IO[bytes]) -> Iterator[Tuple[int, bytes]]:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Callable, Dict, List, NamedTuple, Optional, Pattern, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Pattern, Sequence, Tuple
 from uuid import UUID
 
 from agents.audit_records import Assembler, Record, parse_fields, parse_record
 from agents.floods import Flood
 from agents.masking import mask
+from agents.roles import Roles
 from agents.rules import clean_address
 from agents.syslog import cut, decode_line
 from core.ids import uuid7
@@ -27,6 +28,7 @@ from core.messages import NO_ADDRESS, Event, EventType
 
 WINDOW_SECONDS = 60.0
 LONGEST_COMMAND = 32 * 1024
+ENDS = ("DAEMON_END", "DAEMON_ABORT")
 _SHADOW = ("useradd", "userdel", "usermod", "groupadd", "groupdel", "groupmod", "gpasswd", "groupmems", "adduser")
 _ARGUMENT = re.compile(r"a(\d{1,6})(?:\[(\d{1,5})\])?$")
 # execve and execveat of x86_64, aarch64 and i386, where nothing has put a name to the number
@@ -89,7 +91,7 @@ RULES: Tuple[AuditRule, ...] = (
         "CONFIG_CHANGE", "op~remove(?:[_ ]rule)?  res~1",
         "LOG_TAMPERING", 5, "audit: a rule deleted", folded=True,
     ),
-    _rule("DAEMON_END DAEMON_ABORT", "", "LOG_TAMPERING", 5, "audit: auditd ended"),
+    _rule(" ".join(ENDS), "", "LOG_TAMPERING", 5, "audit: auditd ended"),
     _rule("ANOM_ABEND", "", "CRITICAL_ERROR", 3, "audit: a program crashed", folded=True),
     _rule(
         "AVC USER_AVC", r"~.*?\bavc:\s{1,4}denied\b.*|.*?\bapparmor=\"DENIED\".*",
@@ -185,11 +187,11 @@ def _command_line(records: Sequence[Record]) -> str:
 class AuditLog:
     """What the lines of `audit.log` tell, one after another: see `agents.progress.Teller`.
 
-    `others` says whether the lines of logins and accounts are read as well.
+    `roles` say whether the lines of logins and accounts are read as well, and hear whether auditd goes on.
     """
 
-    def __init__(self, host: str, others: Callable[[], bool]) -> None:
-        self._host, self._others = host, others
+    def __init__(self, host: str, roles: Roles) -> None:
+        self._host, self._roles = host, roles
         self._assembler = Assembler()
         self._flood = Flood(WINDOW_SECONDS, "of other records")
 
@@ -201,6 +203,7 @@ class AuditLog:
         record = parse_record(decode_line(raw))
         if record is None:
             return []
+        self._roles.auditd = record.type not in ENDS
         seconds = min(record.seconds, now.timestamp())
         return self._flood.due(seconds) + self._tell(self._assembler.add(record))
 
@@ -213,7 +216,7 @@ class AuditLog:
     def _tell(self, whole: Sequence[Sequence[Record]]) -> List[Event]:
         events: List[Event] = []
         for records in whole:
-            judged = judge(self._host, uuid7(), records, records[0].at, others=self._others())
+            judged = judge(self._host, uuid7(), records, records[0].at, others=self._roles.has_own_lines())
             if judged and judged.kind:
                 events += self._flood.fold(judged.event, judged.kind, records[0].seconds)
             elif judged:

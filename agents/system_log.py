@@ -1,7 +1,6 @@
 """What the system's log tells, line by line: the journal, or the files that a syslog daemon writes.
 
-Several files may have the same line, and the kernel's audit records are in as many as three places. `Roles` says which
-source tells what, so that nothing is told twice.
+Several files may have the same line, and the kernel's audit records are in as many as three places: see `agents.roles`.
 
 What the kernel blocked, and containers that die again and again, are told at once and then counted by the minute, by
 the lines' own times.
@@ -9,7 +8,6 @@ the lines' own times.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Callable, Generic, List, NamedTuple, Optional, Tuple, TypeVar
 from uuid import UUID
@@ -17,41 +15,15 @@ from uuid import UUID
 from agents import audit_lines, container_lines, firewall_lines, linux_lines
 from agents.audit_records import parse_message
 from agents.floods import Flood, Kind, Scans
+from agents.roles import Roles
 from agents.rules import Rule
 from agents.syslog import Header, Line, cut
 from core.ids import uuid7
 from core.messages import NO_ADDRESS, Event
 
 WINDOW_SECONDS = 60.0
-# their lines are told from the system's file where auth.log or secure is read as well
-SYSTEM_PROGRAMS = container_lines.PROGRAMS | {
-    "kernel", "audit", "systemd", "systemd-oomd", "systemd-journald", "systemd-journal", "journald"
-}  # fmt: skip
 
 L = TypeVar("L")
-
-
-@dataclass
-class Roles:
-    """Which sources are read; looked up at each line. `journal_audit`: journald itself writes down audit records."""
-
-    journal: bool = False
-    auth_file: bool = False
-    system_file: bool = False
-    audit_log: bool = False
-    journal_audit: bool = False
-
-    def tells(self, line: Line, of_auth_file: bool, is_audit: bool) -> bool:
-        """Whether `line` is to be told from where it stands."""
-        if is_audit and (self.audit_log or (self.journal_audit and line.program == "kernel")):
-            return False
-        if self.auth_file and self.system_file:
-            return of_auth_file != (line.program in SYSTEM_PROGRAMS)
-        return True
-
-    def has_own_lines(self) -> bool:
-        """Whether the lines of programs that let people in, or make accounts, are read."""
-        return self.journal or self.auth_file or self.system_file
 
 
 class Judged(NamedTuple):
@@ -112,7 +84,8 @@ class SystemLog(Generic[L]):
         self._latest = max(self._latest, min(line.at, now).timestamp())
         told = self._flood.due(self._latest)
         is_audit = parse_message(line.program, line.message) is not None
-        self._roles.journal_audit |= self._roles.journal and line.program == "audit" and is_audit
+        if is_audit:
+            self._roles.see_audit_record(line)
         is_told = self._roles.tells(line, self._of_auth_file, is_audit)
         judged = judge(self._host, uuid7(), line, text) if is_told else None
         if judged is None:

@@ -21,6 +21,7 @@ from agents.agent_linux import read_line, split_records
 from agents.audit_lines import RULES, AuditLog
 from agents.audit_records import GROUPS_OPEN, parse_fields, parse_message, parse_record
 from agents.reading import Summary, read_events
+from agents.roles import Roles
 from agents.run import KINDS
 from agents.sources import LogFile
 from core.messages import EVENT_TYPES, Event, check_event
@@ -37,7 +38,7 @@ def event_of(line: str) -> Event | None:
 
 def tell(lines: list[str], others: bool = False) -> list[Event]:
     """What a follower of the log is told, at last when nothing more comes."""
-    log = AuditLog("web-01", lambda: others)
+    log = AuditLog("web-01", Roles(journal=others))
     events = [event for line in lines for event in log.tell(line.encode(), NOW)]
     return events + (log.due(NOW.timestamp()) or [])
 
@@ -135,7 +136,7 @@ def test_records_of_several_events_that_come_mixed_are_told_apart() -> None:
 
 
 def test_what_is_cut_off_is_waited_for_and_told_after_a_while() -> None:
-    log = AuditLog("web-01", lambda: False)
+    log = AuditLog("web-01", Roles())
     lines = [line.encode() for line in execution('"ls"')[:2]]
     assert [event for line in lines for event in log.tell(line, NOW)] == []
     assert log.waits
@@ -153,7 +154,7 @@ def test_a_later_event_ends_the_wait_for_one_that_is_not_whole() -> None:
 
 
 def test_events_that_never_end_are_bounded() -> None:
-    log = AuditLog("web-01", lambda: False)
+    log = AuditLog("web-01", Roles())
     for n in range(3 * GROUPS_OPEN):
         log.tell(CALL.replace(":40)", f":{n})").encode(), NOW)
         log.tell(CALL.replace(":40)", ":1)").encode(), NOW)
@@ -181,7 +182,7 @@ def follow(path: Path, text: bytes, cuts: list[int], chance: random.Random) -> l
         # what still waits at the end is told when its time has come
         for seconds in (0.5, 1, 1.5) if dying else (0.5, 100, 101):
             if source is None:
-                source = LogFile("web-01", path, lambda: AuditLog("web-01", lambda: False), is_new=True)
+                source = LogFile("web-01", path, lambda: AuditLog("web-01", Roles()), is_new=True)
             lines = source.read(position, now + timedelta(seconds=seconds))
             if dying and chance.random() < 0.4:
                 source = None
@@ -236,7 +237,7 @@ def test_no_line_raises_and_every_event_is_valid(words: list[str], separator: st
     text = separator.join(words)
     for line in (text, f"type=SYSCALL {STAMP} {text}", f"{CALL} {text}\ntype=EXECVE {STAMP} {text}"):
         event = event_of(line)
-        told = AuditLog("web-01", lambda: False).tell(line.encode("utf-8", "surrogatepass"), NOW)
+        told = AuditLog("web-01", Roles()).tell(line.encode("utf-8", "surrogatepass"), NOW)
         for one in [event, *told]:
             if one:
                 check_event(one, "web-01")

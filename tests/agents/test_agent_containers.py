@@ -14,8 +14,9 @@ from linear import grows_linearly
 
 from agents.container_lines import PROGRAMS, RULES, recognise
 from agents.journal import Entry, parse_entry
+from agents.roles import Roles
 from agents.syslog import Line
-from agents.system_log import Roles, SystemLog, judge
+from agents.system_log import SystemLog, judge
 from core.messages import check_event
 
 RECORDED = Path(__file__).parent / "recorded" / "containers.log"

@@ -320,6 +320,33 @@ def test_auditds_log_wins_over_the_journal(host: Host) -> None:
     assert host.types() == {"CRITICAL_ERROR": 1, "ACCOUNT_CREATE": 1}
 
 
+def test_records_are_told_from_elsewhere_once_auditd_has_ended(host: Host) -> None:
+    journal(host.journal, "audit", "SERVICE_START pid=1", _TRANSPORT="audit")
+    host.audit.write_text("")
+    host.read()
+    add(host.audit, "type=DAEMON_END msg=audit(1732400402.000:8122): op=terminate auid=1000 uid=0 res=success\n")
+    wait_for(host, 1)
+    journal(host.journal, "audit", f"ANOM_ABEND {ABEND}", _TRANSPORT="audit")
+    wait_for(host, 2)
+    assert host.types() == {"LOG_TAMPERING": 1, "CRITICAL_ERROR": 1}
+    host.kill()
+    journal(host.journal, "audit", f"ANOM_ABEND {ABEND.replace('httpd', 'nginx')}", _TRANSPORT="audit")
+    wait_for(host, 3)  # a restart sees how the log ends
+    assert host.types() == {"LOG_TAMPERING": 1, "CRITICAL_ERROR": 2}
+
+
+def test_what_the_kernel_prints_is_told_though_the_log_of_an_auditd_that_was_killed_is_there(host: Host) -> None:
+    journal(host.journal, "systemd", "begun")
+    host.audit.write_text("")
+    host.read()
+    add(host.audit, f"type=ANOM_ABEND msg=audit(1732400300.398:50): {ABEND}\n")
+    wait_for(host, 1)
+    printed = ABEND.replace("httpd", "nginx")
+    journal(host.journal, "kernel", f"audit: type=1701 audit(1732400301.398:51): {printed}", _TRANSPORT="kernel")
+    wait_for(host, 2)
+    assert host.types() == {"CRITICAL_ERROR": 2}
+
+
 def test_many_ports_that_the_kernel_blocked_are_a_scan(host: Host) -> None:
     host.kern.write_text("")
     host.read()
