@@ -13,7 +13,7 @@ from uuid import UUID
 
 from agents.collector import Reading
 from agents.firewall_lines import Finding, recognise
-from agents.floods import Blocks, Scans
+from agents.floods import Flood, Scans
 from agents.receiver import Address, Receiver
 from agents.syslog import cut, decode_line, parse_header
 from core.clock import utc_now
@@ -36,7 +36,7 @@ class FirewallCollector:
     def __init__(self, host: str, address: Address = LISTEN, clock: Callable[[], float] = time.monotonic) -> None:
         self._host, self._address, self._clock = host, address, clock
         self._receiver: Optional[Receiver] = None
-        self._blocks, self._scans = Blocks(), Scans()
+        self._blocks, self._scans = Flood(), Scans()
         self._reads = 0
 
     def read(self, position: Optional[str]) -> Reading:
@@ -70,7 +70,8 @@ class FirewallCollector:
         if event.event_type != "CONNECTION_BLOCKED":
             return [event]
         scan = self._scans.see(event, finding, seconds)
-        return self._blocks.fold(event, finding, seconds) + ([scan] if scan else [])
+        connection = (finding.source_ip, finding.destination, finding.port)
+        return self._blocks.fold(event, connection, seconds) + ([scan] if scan else [])
 
 
 def read_line(host: str, event_id: UUID, raw: bytes, now: datetime) -> Optional[Event]:

@@ -1,7 +1,7 @@
-"""What many lines together tell: a flood of blocked connections, kept as few events; and a port scan.
+"""What many lines together tell: a flood of events that are alike, kept as few; and a port scan.
 
-Both hold a bounded state. Seconds are of a clock that only goes forwards, at the moment when a line is read: not what
-the line says.
+Both hold a bounded state. Seconds are of a clock that only goes forwards: of the moment when a line is read where lines
+come once, of the lines' own times where they can be read again and must then tell the same.
 """
 
 from __future__ import annotations
@@ -16,71 +16,80 @@ from core.ids import uuid7
 from core.messages import NO_ADDRESS, Event
 
 WINDOW_SECONDS = 10.0
-CONNECTIONS_PER_WINDOW = 1_000
+KINDS_PER_WINDOW = 1_000
 SCAN_PORTS = 15
 SCAN_SECONDS = 60.0
 QUIET_SECONDS = 300.0
 PAIRS_WATCHED = 4_096
 PRIVILEGED_PORTS = 1_024
 
+Kind = Tuple[str, ...]
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class _Repeated(NamedTuple):
-    """How many more blocks there were, and the event of the last."""
+    """How many more there were, and the event of the last."""
 
     times: int
     last: Event
 
 
-class Blocks:
-    """Folds blocks of the same source, destination and port: the first is an event at once, the others are counted
-    and are one event more when their window ends.
+class Flood:
+    """Folds events of the same `kind`: the first is told at once, the others are counted and are one event more when
+    their window of `window_seconds` ends.
 
-    A window begins with the first block behind the last window's end. What waits for its end are counts, never a first
-    block: counts are what a kill loses. Of `CONNECTIONS_PER_WINDOW` connections each has its own events; what is
-    blocked besides, by forged addresses say, is counted in one.
+    A window begins with the first event behind the last window's end. What waits for its end are counts, never a first
+    event. Of `KINDS_PER_WINDOW` kinds (by forged addresses, say) each has its own events; what comes besides is
+    counted in one, which is said to be of `besides`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window_seconds: float = WINDOW_SECONDS, besides: str = "of other connections") -> None:
+        self._window_seconds, self._besides_are = window_seconds, besides
         self._begun = 0.0
-        self._connections: Dict[Tuple[str, str, str], Optional[_Repeated]] = {}
+        self._kinds: Dict[Kind, Optional[_Repeated]] = {}
         self._besides: Optional[_Repeated] = None
 
-    def fold(self, event: Event, finding: Finding, now: float) -> List[Event]:
+    def fold(self, event: Event, kind: Kind, now: float) -> List[Event]:
         """What of `event` is to be kept at once."""
-        connection = (finding.source_ip, finding.destination, finding.port)
-        if not self._connections:
+        if not self._kinds:
             self._begun = now
-        if connection in self._connections:
-            self._connections[connection] = _count(self._connections[connection], event)
-        elif len(self._connections) < CONNECTIONS_PER_WINDOW:
-            self._connections[connection] = None
+        if kind in self._kinds:
+            self._kinds[kind] = _count(self._kinds[kind], event)
+        elif len(self._kinds) < KINDS_PER_WINDOW:
+            self._kinds[kind] = None
             return [event]
         else:
             self._besides = _count(self._besides, event)
         return []
 
+    @property
+    def waits(self) -> bool:
+        """Whether a window is open, so that what comes next may be told otherwise than if it were not."""
+        return bool(self._kinds)
+
+    def is_due(self, now: float) -> bool:
+        """Whether the window has ended."""
+        return self.waits and now - self._begun >= self._window_seconds
+
     def due(self, now: float) -> List[Event]:
         """The events of what was counted, when the window has ended."""
-        if not self._connections or now - self._begun < WINDOW_SECONDS:
+        if not self.is_due(now):
             return []
-        told = [_tell(repeated, "like this") for repeated in self._connections.values() if repeated]
+        told = [self._tell(repeated, "like this") for repeated in self._kinds.values() if repeated]
         if self._besides:
             last = dataclasses.replace(self._besides.last, source_ip=NO_ADDRESS)
-            told.append(_tell(_Repeated(self._besides.times, last), "of other connections, the last of them"))
-        self._connections, self._besides = {}, None
+            told.append(self._tell(_Repeated(self._besides.times, last), f"{self._besides_are}, the last of them"))
+        self._kinds, self._besides = {}, None
         return told
+
+    def _tell(self, repeated: _Repeated, what: str) -> Event:
+        text = f"[{repeated.times} more within {self._window_seconds:.0f} s {what}] {repeated.last.raw_message}"
+        return dataclasses.replace(repeated.last, raw_message=cut(text))
 
 
 def _count(before: Optional[_Repeated], event: Event) -> _Repeated:
     return _Repeated(before.times + 1 if before else 1, event)
-
-
-def _tell(repeated: _Repeated, what: str) -> Event:
-    text = f"[{repeated.times} more within {WINDOW_SECONDS:.0f} s {what}] {repeated.last.raw_message}"
-    return dataclasses.replace(repeated.last, raw_message=cut(text))
 
 
 class Scans:

@@ -17,7 +17,7 @@ from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 
-FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,_COMM,_PID,SYSLOG_PID,_HOSTNAME,_TRANSPORT"
+FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,_COMM,_PID,SYSLOG_PID,_HOSTNAME,_TRANSPORT,PODMAN_EXIT_CODE"
 RESTART_SECONDS = 5.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -59,12 +59,14 @@ class Journal:
         self._restart_at = 0.0
         self._by_time = False
 
-    def last(self) -> Optional[Cursor]:
-        """The cursor of the newest entry; `None` when there is no journal, or nothing in it that we may read."""
+    def last(self, *matches: str) -> Optional[Cursor]:
+        """The cursor of the newest entry (that has the fields `matches`, such as `_TRANSPORT=audit`).
+
+        `None` when there is no journal, or nothing in it that we may read.
+        """
+        command = [*self._command, "--lines=1", *matches]
         try:
-            done = subprocess.run(
-                [*self._command, "--lines=1"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
-            )
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             log.debug("no journal: %s", error)
             return None
@@ -139,11 +141,17 @@ def parse_entry(fields: Dict[str, Any]) -> Entry:
     program = _text(fields.get("SYSLOG_IDENTIFIER")) or _text(fields.get("_COMM"))
     if not program:
         program = "kernel" if _text(fields.get("_TRANSPORT")) == "kernel" else "unknown"
+    # anybody may write to the journal under any name, and these two have a way of their own
+    transport = _text(fields.get("_TRANSPORT"))
+    is_forged = program in ("kernel", "audit") and transport not in ("", program)
     process = _text(fields.get("SYSLOG_PID")) or _text(fields.get("_PID"))
     message = _text(fields.get("MESSAGE"))
+    # the one thing that decides about a container's end, and Podman's message does not have it
+    exit_code = _text(fields.get("PODMAN_EXIT_CODE"))
+    message = f"{message} [exit code {exit_code}]" if exit_code else message
     head = f"{program}[{process}]" if process else program
     text = f"{rfc3339(at)} {_text(fields.get('_HOSTNAME')) or 'localhost'} {head}: {message}"
-    return Entry(Line(at, program, message), text, Cursor(str(fields["__CURSOR"]), microseconds))
+    return Entry(Line(at, "" if is_forged else program, message), text, Cursor(str(fields["__CURSOR"]), microseconds))
 
 
 def _text(value: Any) -> str:

@@ -175,10 +175,6 @@ RULES: Tuple[Rule, ...] = (
         r"(?:Vacuuming done, freed (?!0B ).*|.*request to rotate journal.*)$",
         "LOG_TAMPERING", 5, "journald: journal files deleted, or the journal rotated by hand",
     ),
-    _rule(
-        "auditd audit kernel", r".*\baudit_enabled=0 old=[12]\b.*$",
-        "LOG_TAMPERING", 5, "audit: auditing switched off",
-    ),
 )  # fmt: skip
 
 

@@ -51,7 +51,12 @@ class Kind(NamedTuple):
 
 
 KINDS: Dict[str, Kind] = {
-    "linux": Kind("LINUX", agent_linux.LinuxCollector, by_line(agent_linux.read_line), agent_linux.INTERVAL_SECONDS),
+    "linux": Kind(
+        "LINUX",
+        agent_linux.LinuxCollector,
+        by_line(agent_linux.read_line, agent_linux.split_records),
+        agent_linux.INTERVAL_SECONDS,
+    ),
     "pihole": Kind("PIHOLE", agent_pihole.PiholeCollector, agent_pihole.read_file, agent_pihole.INTERVAL_SECONDS),
     "macos": Kind("MACOS", agent_macos.MacosCollector, by_line(agent_macos.read_line), agent_macos.INTERVAL_SECONDS),
     "windows": Kind(

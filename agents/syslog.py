@@ -59,8 +59,8 @@ _STAMP = re.compile(
 )
 _HOST = re.compile(r"(?!\S{0,253}[,=%\[])(?P<host>\S{0,252}[^\s:]) (?:(?P=host) )?(?:: )?")
 _TAG = re.compile(r"(?P<program>[^\s:\[\]]{1,128})(?:\[[^\]\s]{1,32}\])?: ?")
-_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
+MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {name: number for number, name in enumerate(MONTH_NAMES, start=1)}
 
 
 def parse_line(text: str, now: datetime) -> Optional[Line]:

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import zlib
 from pathlib import Path
 from typing import IO, List, NamedTuple, Optional
@@ -20,6 +21,7 @@ LONGEST_LINE_BYTES = 1024 * 1024  # what is longer is taken in pieces, so that m
 LINES_PER_READ = 1_000
 BYTES_PER_READ = 1024 * 1024
 _MARK_BYTES = 1024
+_BACKUP = re.compile(r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}\.[A-Za-z]{1,8}(?:\.gz)?$")
 
 
 class Place(NamedTuple):
@@ -98,7 +100,9 @@ class Tail:
             if info.st_ino == place.inode and info.st_size >= place.offset and same_mark:
                 return self.path, ""
         for rotated in self._rotated():
-            if _same(_mark_of(rotated), place.first) and place.first and _holds(rotated, place.offset):
+            # a file that was still empty has no first line to be known by
+            is_it = _mark_of(rotated) == place.first if place.first else _inode_of(rotated) == place.inode
+            if is_it and _holds(rotated, place.offset):
                 return rotated, ""
         if not present:
             raise FileNotFoundError(2, "No such file or directory", str(self.path))
@@ -116,7 +120,8 @@ class Tail:
         found = [
             (entry.stat().st_mtime_ns, Path(entry.path))
             for entry in os.scandir(self.path.parent)
-            if entry.name.startswith(names) and entry.is_file()
+            if (entry.name.startswith(names) or (is_backup(entry.name) and entry.name.startswith(self.path.stem + "-")))
+            and entry.is_file()
         ]
         return [path for _, path in sorted(found, reverse=True)]
 
@@ -131,6 +136,11 @@ class Tail:
         if newer is None and self.path.exists() and self.path.stat().st_size > 0:
             newer = self.path
         return newer
+
+
+def is_backup(name: str) -> bool:
+    """Whether a file is what a log was renamed to by a program (Caddy) that puts the time before the ending."""
+    return _BACKUP.search(name) is not None
 
 
 def open_log(path: Path) -> IO[bytes]:

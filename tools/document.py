@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agents import firewall_lines, linux_lines, macos_lines, windows_events
+from agents import audit_lines, container_lines, firewall_lines, linux_lines, macos_lines, web_lines, windows_events
+from agents.floods import SCAN_PORTS
 from agents.pihole_queries import BLOCKED, SEVERITY
 from agents.rules import Rule
 from core.metrics import COUNTER, METRICS
@@ -89,6 +90,44 @@ def rules_page(kind: str, rules: Sequence[Rule], file: str) -> str:
             "",
         ]
     )
+
+
+def linux_page() -> str:
+    """`docs/agent-linux.md`: what the Linux agent recognises, source by source."""
+    blocked = [rule for rule in firewall_lines.OWN_RULES if "kernel" in rule.programs]
+    parts = [
+        (
+            "The journal, or syslog's files",
+            "The first rule that fits a line decides."
+            " (Made from `agents/linux_lines.py` and `agents/container_lines.py`.)",
+            [(rule.event_type, rule.severity, rule.description) for rule in linux_lines.RULES + container_lines.RULES],
+        ),
+        (
+            "The kernel's firewall, in the same",
+            "(Made from `agents/firewall_lines.py` and `agents/floods.py`.)",
+            [
+                *((rule.event_type, rule.severity, rule.description) for rule in blocked),
+                ("PORT_SCAN", 3, f"{SCAN_PORTS} ports of one host that are blocked for one source within a minute"),
+            ],
+        ),
+        (
+            "Audit records, of auditd, the journal or the kernel's log",
+            "(Made from `agents/audit_lines.py`.)",
+            [(rule.event_type, rule.severity, rule.description) for rule in audit_lines.RULES],
+        ),
+        (
+            "Web servers' access logs",
+            "The first rule that fits a request decides. The graver severity is that of an attack which the server"
+            " answered with 2xx. (Made from `agents/web_lines.py`.)",
+            [("WEB_ATTACK", "3" if rule.is_probe else "3, 4", rule.description) for rule in web_lines.RULES],
+        ),
+    ]
+    lines = ["# What the Linux agent recognises", "", "A line that fits no rule is no event.", ""]
+    for title, about, rules in parts:
+        lines += [f"## {title}", "", about, "", "| event type | severity | what is recognised |", "|---|---|---|"]
+        lines += [f"| {event_type} | {severity} | {description} |" for event_type, severity, description in rules]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def pihole_page() -> str:
@@ -184,7 +223,7 @@ PAGES = {
     "metrics.md": metrics_page,
     "settings.md": settings_page,
     "commands.md": commands_page,
-    "agent-linux.md": lambda: rules_page("Linux", linux_lines.RULES, "agents/linux_lines.py"),
+    "agent-linux.md": linux_page,
     "agent-firewall.md": lambda: rules_page("firewall", firewall_lines.RULES, "agents/firewall_lines.py"),
     "agent-pihole.md": pihole_page,
     "agent-windows.md": windows_page,

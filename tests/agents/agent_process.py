@@ -28,13 +28,14 @@ from core.errors import HeimdallError
 from core.settings import load
 from pathlib import Path
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
-# the machine's own logs are not the test's: the source is the file that the test names
-log = os.environ.get("TEST_LOG", "/nonexistent")
-agent_linux.LOGS = ()
+# the machine's own logs are not the test's: the sources are the files that the test names
+def named(name): return Path(os.environ.get(name, "/nonexistent"))
 class NoJournal:
     def last(self): return None
     def close(self): pass
-def make(host): return agent_linux.LinuxCollector(host, NoJournal(), [Path(log)])
+def make(host):
+    audit, web = named("TEST_AUDIT_LOG"), str(named("TEST_ACCESS_LOG"))
+    return agent_linux.LinuxCollector(host, NoJournal(), [named("TEST_LOG")], (), audit, [web])
 run.KINDS["linux"] = run.KINDS["linux"]._replace(make_collector=make)
 parser = argparse.ArgumentParser()
 run.add_arguments(parser)

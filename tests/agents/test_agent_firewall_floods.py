@@ -99,7 +99,7 @@ def test_other_ports_sources_and_destinations_are_not_folded(firewall: Firewall)
 def test_a_flood_from_forged_addresses_is_bounded_and_counted(firewall: Firewall) -> None:
     for n in range(20_000):
         firewall.block(f"10.{n // 65_536}.{n // 256 % 256}.{n % 256}", 80)
-    assert len(firewall.events()) == floods.CONNECTIONS_PER_WINDOW
+    assert len(firewall.events()) == floods.KINDS_PER_WINDOW
     firewall.clock.seconds += floods.WINDOW_SECONDS
     [rest] = firewall.events()
     assert rest.raw_message.startswith("[19000 more within 10 s of other connections, the last of them] ")

@@ -68,7 +68,7 @@ class Follower:
     """A collector over that journal, with the position that the spool would hold."""
 
     def __init__(self, journald: Journald, position: str | None = None) -> None:
-        self.collector = LinuxCollector("web-01", Journal(journald.command), [])
+        self.collector = LinuxCollector("web-01", Journal(journald.command), [], [], Path("/nonexistent"), [])
         self.position = position
         self.events: list[Event] = []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.tail import Place, Tail
+from agents.tail import Place, Tail, is_backup
 from core.errors import Invalid
 
 
@@ -188,3 +188,36 @@ def test_a_log_that_is_gone_is_an_os_error(log: Path) -> None:
 def test_a_damaged_position_is_invalid(text: str) -> None:
     with pytest.raises(Invalid):
         Place.load(text)
+
+
+def test_a_log_that_was_renamed_after_it_was_seen_empty_is_read_to_its_end(log: Path) -> None:
+    log.write_text("")
+    reader = Reader(log)
+    add(log, "new 1", "new 2")
+    log.rename(log.with_name("auth.log.1"))
+    add(log, "new 3")
+    assert reader.read() == ["new 1", "new 2", "new 3"]
+    assert reader.alarms == []
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_log_that_caddy_rotated_is_read_to_its_end(tmp_path: Path, compressed: bool) -> None:
+    log = tmp_path / "access.log"
+    add(log, "old")
+    reader = Reader(log)
+    add(log, "new 1")
+    backup = tmp_path / "access-2026-11-24T10-00-00.000.log"
+    log.rename(backup)
+    if compressed:
+        with gzip.open(backup.with_name(backup.name + ".gz"), "wb") as file:
+            file.write(backup.read_bytes())
+        backup.unlink()
+    add(log, "new 2")
+    assert reader.read() == ["new 1", "new 2"]
+    assert reader.alarms == []
+
+
+def test_only_a_name_with_the_time_before_its_ending_is_a_backup() -> None:
+    assert is_backup("access-2026-11-24T10-00-00.000.log")
+    assert is_backup("a-b-2026-11-24T10-00-00.000.log.gz")
+    assert not any(map(is_backup, ["access.log", "my-site-access.log", "access-2026-11-24.log", "access.log.1"]))
