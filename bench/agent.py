@@ -28,7 +28,7 @@ from heimdall.agent import main
 class NoJournal:
     def last(self, *_): return None
     def close(self): pass
-made = lambda host: agent_linux.LinuxCollector(host, NoJournal(), [Path(sys.argv[1])])
+made = lambda host: agent_linux.LinuxCollector(host, NoJournal(), [Path(sys.argv[1])], (), Path("/nonexistent"), ())
 run.KINDS["linux"] = run.KINDS["linux"]._replace(make_collector=made)
 sys.exit(main(["agent", "--kind", "linux"]))
 """

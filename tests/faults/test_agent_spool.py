@@ -34,32 +34,31 @@ def test_a_full_disk_costs_nothing_but_time(here: Site, chance: random.Random, o
             before, troubles = here.stored(), agent.said().count("beating on")
             wait_until(lambda before=before: here.stored() > before, "something is stored")
             time.sleep(chance.uniform(0, 0.2))
+            filled = here.spooled(host)[0]  # known for sure only while there is room
             disk.fill()
-            filled = here.spooled(host)[0]
             wait_until(
                 lambda troubles=troubles, filled=filled: (
                     agent.said().count("beating on") > troubles or here.spooled(host)[0] > filled + ROOM_ENOUGH
                 ),
                 "the agent notices",
             )
-            if agent.said().count("beating on") == troubles:
-                # a spool that is emptied as fast as it fills needs no more room than its files have
-                disk.make_room()
-                continue
-            noticed += 1
-            position, again = here.spooled(host)[0], agent.said().count("can be written again")
-            expect_beats(here, host, chance.randrange(1, 4))
-            if here.spooled(host)[0] != position:  # receipts make room within its files
-                wait_until(
-                    lambda again=again: agent.said().count("can be written again") > again,
-                    "it says that it can write: else it moved past what could not be kept",
-                )
-            if chance.random() < 0.3:
-                agent.kill()
+            # a spool that is emptied as fast as it fills needs no more room than its files have
+            if agent.said().count("beating on") > troubles:
+                noticed += 1
+                position, again = here.spooled(host)[0], agent.said().count("can be written again")
+                expect_beats(here, host, chance.randrange(1, 4))
+                if here.spooled(host)[0] != position:  # receipts make room within its files
+                    wait_until(
+                        lambda again=again: agent.said().count("can be written again") > again,
+                        "it says that it can write: else it moved past what could not be kept",
+                    )
+                if chance.random() < 0.3:
+                    agent.kill()
             disk.make_room()
             if not agent.alive:
                 agent.start()
-            position = here.spooled(host)[0]  # from now on: it may have moved before, and be waiting again
+            # from now on: it may have moved before, and be waiting again; what it has not got over it does not say twice
+            position = here.spooled(host)[0]
             wait_until(lambda position=position: here.spooled(host)[0] > position, "it goes on")
         assert noticed > 0, "the disk was never too full"
         here.enough()
