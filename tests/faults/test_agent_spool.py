@@ -57,7 +57,7 @@ def test_a_full_disk_costs_nothing_but_time(here: Site, chance: random.Random, o
             disk.make_room()
             if not agent.alive:
                 agent.start()
-            # from now on: it may have moved before, and be waiting again; what it has not got over it does not say twice
+            # from now on: it may have moved before, and be waiting again; what goes on is not said twice
             position = here.spooled(host)[0]
             wait_until(lambda position=position: here.spooled(host)[0] > position, "it goes on")
         assert noticed > 0, "the disk was never too full"
