@@ -190,17 +190,21 @@ def read_line(host: str, event_id: UUID, raw: bytes, now: datetime) -> Optional[
     The line is syslog, an entry of the journal as `journalctl -o json` prints it, auditd's, or a web server's. Nothing
     is counted together: the same file again must tell the same events.
     """
+
+    def make_id() -> UUID:
+        return event_id
+
     text = decode_line(raw)
     if text.startswith(("type=", "node=")):
         records = [record for line in text.split("\n") for record in [parse_record(line)] if record]
-        judged = audit_lines.judge(host, event_id, records, records[0].at, others=False) if records else None
+        judged = audit_lines.judge(host, make_id, records, records[0].at, others=False) if records else None
         return judged.event if judged else None
     parsed = _parse_raw(raw, now)
     if parsed:
-        told = system_log.judge(host, event_id, *parsed)
+        told = system_log.judge(host, make_id, *parsed)
         return told.event if told else None
     request = web_lines.parse_request(text)
-    return web_lines.tell_request(host, event_id, request, text) if request else None
+    return web_lines.tell_request(host, make_id, request, text) if request else None
 
 
 def _is_ended(audit_log: Path) -> bool:

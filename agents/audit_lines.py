@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Dict, List, NamedTuple, Optional, Pattern, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Pattern, Sequence, Tuple
 from uuid import UUID
 
 from agents.audit_records import Assembler, Record, parse_fields, parse_record
@@ -116,7 +116,7 @@ class Judged(NamedTuple):
 
 
 def judge(
-    host: str, event_id: UUID, records: Sequence[Record], at: datetime, text: str = "", others: bool = True
+    host: str, make_id: Callable[[], UUID], records: Sequence[Record], at: datetime, text: str = "", others: bool = True
 ) -> Optional[Judged]:
     """What the records of one event tell; `others` says whether logins' and accounts' own lines are read as well.
 
@@ -126,14 +126,14 @@ def judge(
     for record, fields in parsed:
         rule = _find_rule(record, fields)
         if rule and not (others and _is_told(rule, fields)):
-            return _tell(host, event_id, rule, fields, at, text or _show(record))
+            return _tell(host, make_id, rule, fields, at, text or _show(record))
     calls = [(record, fields) for record, fields in parsed if record.type == "SYSCALL" and fields.get("key")]
     commands = [record for record in records if record.type == "EXECVE"]
     if calls and (commands or _is_execution(calls[0][1])):
         record, fields = calls[0]
         command = _command_line(commands)
         shown = (text or _show(record)) + (f" command: {command}" if command else "")
-        return _tell(host, event_id, _EXECUTED, fields, at, shown)
+        return _tell(host, make_id, _EXECUTED, fields, at, shown)
     return None
 
 
@@ -154,12 +154,14 @@ def _is_execution(fields: Dict[str, str]) -> bool:
     return fields.get("SYSCALL", "").startswith("execve") or (fields.get("arch"), fields.get("syscall")) in _EXECUTIONS
 
 
-def _tell(host: str, event_id: UUID, rule: AuditRule, fields: Dict[str, str], at: datetime, text: str) -> Judged:
+def _tell(
+    host: str, make_id: Callable[[], UUID], rule: AuditRule, fields: Dict[str, str], at: datetime, text: str
+) -> Judged:
     # of a group that is made, the account is the group
     account = "" if "ADD_GROUP" in rule.types else fields.get("acct") or fields.get("ID") or fields.get("id")
     user = (account or fields.get("AUID") or fields.get("auid") or "").strip()[:256] or NO_ADDRESS
     address = clean_address(fields.get("addr") or fields.get("hostname"))
-    event = Event(event_id, at, host, "LINUX", rule.event_type, rule.severity, cut(text), address, user)
+    event = Event(make_id(), at, host, "LINUX", rule.event_type, rule.severity, cut(text), address, user)
     what = (fields.get("comm") or fields.get("exe") or fields.get("profile") or fields.get("dev") or "")[:64]
     return Judged(event, (rule.description, what, user) if rule.folded else None)
 
@@ -216,7 +218,7 @@ class AuditLog:
     def _tell(self, whole: Sequence[Sequence[Record]]) -> List[Event]:
         events: List[Event] = []
         for records in whole:
-            judged = judge(self._host, uuid7(), records, records[0].at, others=self._roles.has_own_lines())
+            judged = judge(self._host, uuid7, records, records[0].at, others=self._roles.has_own_lines())
             if judged and judged.kind:
                 events += self._flood.fold(judged.event, judged.kind, records[0].seconds)
             elif judged:

@@ -115,6 +115,7 @@ def _stamped(found: Match[str], now: datetime) -> Optional[datetime]:
     return _date(int(year or late_year or 0), _MONTHS[month], int(day), time, _day_after(now), offset)
 
 
+@lru_cache(maxsize=8)
 def _day_after(now: datetime) -> datetime:
     # rounded to the hour, so that the cache below is of use
     return (now + timedelta(days=1)).replace(minute=59, second=59, microsecond=0)

@@ -34,15 +34,15 @@ class Judged(NamedTuple):
     blocked: Optional[firewall_lines.Finding] = None
 
 
-def judge(host: str, event_id: UUID, line: Line, text: str) -> Optional[Judged]:
+def judge(host: str, make_id: Callable[[], UUID], line: Line, text: str) -> Optional[Judged]:
     """What `line`, whose whole text is `text`, tells by itself; `None` when no rule knows it."""
     record = parse_message(line.program, line.message)
     if record:
-        judged = audit_lines.judge(host, event_id, [record], line.at, text)
+        judged = audit_lines.judge(host, make_id, [record], line.at, text)
         return Judged(*judged) if judged else None
 
     def tell(rule: Rule, address: str = NO_ADDRESS, user: str = NO_ADDRESS) -> Event:
-        return Event(event_id, line.at, host, "LINUX", rule.event_type, rule.severity, cut(text), address, user)
+        return Event(make_id(), line.at, host, "LINUX", rule.event_type, rule.severity, cut(text), address, user)
 
     known = linux_lines.recognise(line.program, line.message)
     if known:
@@ -87,7 +87,7 @@ class SystemLog(Generic[L]):
         if is_audit:
             self._roles.see_audit_record(line)
         is_told = self._roles.tells(line, self._of_auth_file, is_audit)
-        judged = judge(self._host, uuid7(), line, text) if is_told else None
+        judged = judge(self._host, uuid7, line, text) if is_told else None
         if judged is None:
             return told
         if judged.kind is None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Any, List, NamedTuple, Optional, Pattern, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Pattern, Tuple
 from urllib.parse import unquote_plus
 from uuid import UUID
 
@@ -229,14 +229,14 @@ def _decode(text: str) -> str:
     return text.lower().replace("\0", "")
 
 
-def tell_request(host: str, event_id: UUID, request: Request, text: str) -> Optional[Event]:
+def tell_request(host: str, make_id: Callable[[], UUID], request: Request, text: str) -> Optional[Event]:
     """The event that `request` is, whose line is `text`; `None` for an ordinary one."""
     rule = find_attack(request)
     if rule is None:
         return None
     severity = 4 if 200 <= request.status < 300 and not rule.is_probe else 3
     return Event(
-        event_id, request.at, host, "LINUX", "WEB_ATTACK", severity, cut(f"[{rule.description}] {text}"),
+        make_id(), request.at, host, "LINUX", "WEB_ATTACK", severity, cut(f"[{rule.description}] {text}"),
         clean_address(request.address), request.user[:256] or NO_ADDRESS,
     )  # fmt: skip
 
@@ -263,7 +263,7 @@ class AccessLog:
             return []
         seconds = min(request.at, now).timestamp()
         told = self._flood.due(seconds)
-        event = tell_request(self._host, uuid7(), request, text)
+        event = tell_request(self._host, uuid7, request, text)
         if event is None:
             return told
         what, _, _ = event.raw_message.partition("]")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -17,11 +16,11 @@ from agents.journal import Entry, parse_entry
 from agents.roles import Roles
 from agents.syslog import Line
 from agents.system_log import SystemLog, judge
+from core.ids import uuid7
 from core.messages import check_event
 
 RECORDED = Path(__file__).parent / "recorded" / "containers.log"
 ENTRIES = [parse_entry(json.loads(line)) for line in RECORDED.read_text().splitlines()]
-ID = UUID("0197b3a0-0000-7000-8000-000000000000")
 NOW = datetime(2025, 11, 24, tzinfo=UTC)
 
 
@@ -75,7 +74,7 @@ NAMES = sorted(PROGRAMS | {"kernel", "audit"})
 @settings(max_examples=400, deadline=None)
 def test_no_line_raises_and_every_event_is_valid(program: str, words: list[str]) -> None:
     text = "".join(words)
-    judged = judge("web-01", ID, Line(NOW, program, text), text.replace("\0", ""))
+    judged = judge("web-01", uuid7, Line(NOW, program, text), text.replace("\0", ""))
     if judged:
         check_event(judged.event, "web-01")
 
@@ -84,5 +83,5 @@ def test_no_line_raises_and_every_event_is_valid(program: str, words: list[str])
 def test_a_hostile_line_of_a_megabyte_costs_no_more_than_its_length(start: str) -> None:
     for program in ("kubelet", "podman", "dockerd", "kernel", "audit"):
         for piece in PIECES:
-            work = lambda text, program=program: judge("web-01", ID, Line(NOW, program, text), text)  # noqa: E731
+            work = lambda text, program=program: judge("web-01", uuid7, Line(NOW, program, text), text)  # noqa: E731
             assert grows_linearly(work, start, piece, 400_000), (program, start, piece)
