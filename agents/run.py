@@ -5,65 +5,30 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import platform
-import signal
 import socket
 import sys
-import threading
-from pathlib import Path
-from types import FrameType
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Optional
 from uuid import uuid4
 
-from agents import agent_firewall, agent_linux, agent_macos, agent_pihole, agent_windows
+from agents import agent_firewall
 from agents.agent import Agent, describe_damage, make_alert, open_spool
-from agents.collector import Collector
+from agents.backfill import Sender, backfill
 from agents.enrolment import enroll
+from agents.kinds import KINDS, Kind, find_kind, listen_at
 from agents.link import Link
 from agents.link_http import HttpLink
 from agents.link_mqtt import Logins, MqttLink
 from agents.machine import describe_machine
-from agents.reading import FileReader, Summary, by_line, spool_file, wait_until_sent
-from agents.receiver import Address, parse_address
+from agents.receiver import parse_address
 from agents.renewal import Renewal, logins
-from agents.windows_xml import split_events
+from agents.stop import Stop
 from core import lock
-from core.errors import Conflict, Invalid
+from core.errors import Invalid
 from core.home import Home, find_login
-from core.messages import OsType
 from core.settings import Settings, parse_broker
-from core.spool import Spool
 from core.topics import check_host
 
 log = logging.getLogger("heimdall.agent")
-
-PATIENCE_SECONDS = 120.0  # without any receipt, before `--read --once` gives up
-INTERRUPTED = 130
-
-
-class Kind(NamedTuple):
-    """A kind of host: what makes its collector, how a given file is read, seconds between beats."""
-
-    os_type: OsType
-    make_collector: Callable[[str], Collector]
-    read_file: FileReader
-    interval_seconds: float
-
-
-KINDS: Dict[str, Kind] = {
-    "linux": Kind("LINUX", agent_linux.LinuxCollector, by_line(agent_linux.read_line), agent_linux.INTERVAL_SECONDS),
-    "pihole": Kind("PIHOLE", agent_pihole.PiholeCollector, agent_pihole.read_file, agent_pihole.INTERVAL_SECONDS),
-    "macos": Kind("MACOS", agent_macos.MacosCollector, by_line(agent_macos.read_line), agent_macos.INTERVAL_SECONDS),
-    "windows": Kind(
-        "WINDOWS",
-        agent_windows.WindowsCollector,
-        by_line(agent_windows.read_line, split_events),
-        agent_windows.INTERVAL_SECONDS,
-    ),
-    "firewall": Kind(
-        "FIREWALL", agent_firewall.FirewallCollector, by_line(agent_firewall.read_line), agent_firewall.INTERVAL_SECONDS
-    ),
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,16 +57,16 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
     Raises `Invalid` (options, names), `Conflict` (a second agent of one home) and `Unavailable`.
     """
-    kind = _find_kind(options.kind)
+    kind = find_kind(options.kind)
     if options.listen:
-        kind = _listen(kind, parse_address(options.listen))
+        kind = listen_at(kind, parse_address(options.listen))
     interval = _check_interval(options.interval, kind)
     if options.once and not options.read:
         raise Invalid("--once belongs to --read FILE")
     home = Home(settings.home)
     home.prepare()
     host = _find_host(settings, options, home)
-    stop = _Stop()
+    stop = Stop()
     with stop:
         _enroll(settings, options, home, host, stop)
     settings = _find_server(settings, home)
@@ -111,17 +76,22 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     def make() -> Agent:
         return _make_agent(settings, home, host, kind, interval)
 
+    def run_agent(agent: Agent) -> int:
+        agent.run(stop.event)
+        agent.spool.close()
+        return stop.code
+
     with stop:
         if options.read:
-            return _run_reading(options, kind, _Sender(home, host, make), stop)
+            return backfill(options, kind.read_file, Sender(home, host, make), stop, run_agent)
         lock.hold(home.agent_lock, f"the agent of {settings.home}")
         agent = make()
         if home.read_server().get("api"):
             Renewal(home, stop.event).start()
-        return _run_agent(agent, stop)
+        return run_agent(agent)
 
 
-def _enroll(settings: Settings, options: argparse.Namespace, home: Home, host: str, stop: _Stop) -> None:
+def _enroll(settings: Settings, options: argparse.Namespace, home: Home, host: str, stop: Stop) -> None:
     """Enrol when there is a token."""
     token = sys.stdin.readline() if options.enroll == "-" else options.enroll or settings.enroll_token
     if not token:
@@ -138,83 +108,6 @@ def _find_server(settings: Settings, home: Home) -> Settings:
         return settings
     address = parse_broker(url, settings.broker.user, settings.broker.password, home.path)
     return dataclasses.replace(settings, broker=address, broker_set=True)
-
-
-def _run_agent(agent: Agent, stop: _Stop) -> int:
-    agent.run(stop.event)
-    agent.spool.close()
-    return stop.code
-
-
-def _run_reading(options: argparse.Namespace, kind: Kind, sender: _Sender, stop: _Stop) -> int:
-    """Read the log; then wait for its receipts (`--once`), or go on as the agent."""
-    if not sender.take_over():
-        if not options.once:
-            raise Conflict(f"the agent of {sender.home.path} is running: add --once, and it sends what is read")
-        log.info("an agent of this home is running: it sends what is read here")
-    agent = sender.agent
-    spool = agent.spool if agent else Spool(sender.home.agent_spool, checkpoints=False)
-    summary = Summary(options.read)
-    refused = -spool.quarantined()
-    try:
-        spool_file(Path(options.read), sender.host, kind.read_file, spool, stop.event, summary)
-        if agent and not options.once:
-            _show(summary, options)
-            return _run_agent(agent, stop)
-        wait_until_sent(spool, spool.last_position(), stop.event, PATIENCE_SECONDS, sender.take_over)
-        refused += spool.quarantined()
-        summary.sent = not stop.event.is_set() and not refused
-        return _conclude(summary, spool, refused, stop)
-    finally:
-        if options.once:
-            _show(summary, options)
-            sender.stop()
-            spool.close()
-
-
-def _conclude(summary: Summary, spool: Spool, refused: int, stop: _Stop) -> int:
-    """0 when every event has its receipt, 1 when some were refused, 130 when interrupted."""
-    if refused:
-        log.error("%d events were refused and are in the quarantine of %s", refused, spool.path)
-    if stop.event.is_set() and not summary.sent:
-        log.warning("interrupted: %d events wait in %s and are sent when an agent runs", len(spool), spool.path)
-        return INTERRUPTED
-    return 1 if refused else 0
-
-
-class _Sender:
-    """Sends what is in the home's spool, as soon as no other agent of the home does."""
-
-    def __init__(self, home: Home, host: str, make: Callable[[], Agent]) -> None:
-        self.home, self.host = home, host
-        self.agent: Optional[Agent] = None
-        self._make = make
-
-    def take_over(self) -> bool:
-        """Start to send unless another agent of the home does; whether this process sends."""
-        if self.agent is None:
-            try:
-                lock.hold(self.home.agent_lock, f"the agent of {self.home.path}")
-            except Conflict:
-                return False
-            self.agent = self._make()
-            self.agent.start()
-        self.agent.beat_when_due()
-        return True
-
-    def stop(self) -> None:
-        if self.agent:
-            self.agent.stop()
-
-
-def _show(summary: Summary, options: argparse.Namespace) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-    if options.json:
-        sys.stdout.write(summary.as_json() + "\n")
-        sys.stdout.flush()
-    else:
-        sys.stderr.write(summary.as_text() + "\n")
 
 
 def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval: float) -> Agent:
@@ -235,21 +128,6 @@ def _find_logins(settings: Settings, home: Home) -> Logins:
     """How this agent logs in at the broker. Raises `Unavailable` and `Invalid` when it cannot."""
     login = find_login(settings, "agent")
     return (lambda: [login]) if settings.broker.user else (lambda: logins(home))
-
-
-def _find_kind(name: Optional[str]) -> Kind:
-    own = platform.system().lower()
-    wanted = name or {"darwin": "macos"}.get(own, own)
-    if wanted not in KINDS:
-        raise Invalid(f"--kind {wanted!r:.40} is unknown: use one of {', '.join(KINDS)}")
-    return KINDS[wanted]
-
-
-def _listen(kind: Kind, address: Address) -> Kind:
-    """`kind` with a collector that listens at `address`. Raises `Invalid` when it listens nowhere."""
-    if kind.os_type != "FIREWALL":
-        raise Invalid("--listen belongs to --kind firewall")
-    return kind._replace(make_collector=lambda host: agent_firewall.FirewallCollector(host, address))
 
 
 def _check_interval(interval: Optional[float], kind: Kind) -> float:
@@ -275,27 +153,3 @@ def _find_host(settings: Settings, options: argparse.Namespace, home: Home) -> s
             log.info("reporting as %s, the name that this home is enrolled under", enrolled)
         return check_host(enrolled, f"the user in {home.credential_path('agent')}")
     return host
-
-
-class _Stop:
-    """SIGTERM and SIGINT as an event to wait for; the handlers of before are put back at the end."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.code = 0
-        self._before: Dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        # only the main thread may have handlers; in a test the agent runs in another
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._catch)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _catch(self, number: int, _frame: Optional[FrameType]) -> None:
-        if number == signal.SIGINT:
-            self.code = INTERRUPTED
-        self.event.set()

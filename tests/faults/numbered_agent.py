@@ -34,7 +34,7 @@ from agents.link import Backoff, Link
 from agents.link_http import HttpLink
 from agents.link_mqtt import MqttLink
 from agents.machine import describe_machine
-from agents.run import _Stop
+from agents.stop import Stop
 from core import clock, forwarder, lock
 from core.home import Home, find_login
 from core.messages import Event, OsType
@@ -137,7 +137,7 @@ def main() -> int:
     home.prepare()
     lock.hold(home.agent_lock, "the agent")
     agent = make_agent(settings, home, int(sys.argv[1]))
-    stop = _Stop()
+    stop = Stop()
     with stop:
         agent.run(stop.event)
     agent.spool.close()
