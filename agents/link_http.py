@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Deque, Dict, List, NamedTuple, Optional
 
 from agents.answer import decode_answer, open_with
+from agents.farewell import STOPPED, Farewell
 from agents.link import Backoff
 from core.errors import Invalid, Unavailable
 from core.messages import Heartbeat, encode
@@ -84,7 +85,7 @@ class HttpLink:
     def use_spool(self, spool: Spool) -> None:
         self._spool = spool
 
-    def stop(self) -> None:
+    def stop(self, farewell: Farewell = STOPPED) -> None:  # noqa: ARG002 -- HTTP has no words for it
         self._stopping.set()
         self.wake()
         self._thread.join(timeout=TIMEOUT_SECONDS + 5)

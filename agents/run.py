@@ -14,6 +14,7 @@ from agents import agent_firewall
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.backfill import Sender, backfill
 from agents.enrolment import enroll
+from agents.farewell import find_farewell, forget_upgrade
 from agents.kinds import KINDS, Kind, find_kind, listen_at
 from agents.link import Link
 from agents.link_http import HttpLink
@@ -52,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="with --read: print what was read as JSON")
 
 
-def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Run the agent until SIGTERM or SIGINT, or read a log once; returns the exit code.
+def run(settings: Settings, options: argparse.Namespace, stop: Optional[Stop] = None) -> int:
+    """Run the agent until SIGTERM, SIGINT or `stop.ask`, or read a log once; returns the exit code.
 
     Raises `Invalid` (options, names), `Conflict` (a second agent of one home) and `Unavailable`.
     """
@@ -66,7 +67,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     home = Home(settings.home)
     home.prepare()
     host = _find_host(settings, options, home)
-    stop = Stop()
+    stop = stop or Stop()
     with stop:
         _enroll(settings, options, home, host, stop)
     settings = _find_server(settings, home)
@@ -77,7 +78,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         return _make_agent(settings, home, host, kind, interval)
 
     def run_agent(agent: Agent) -> int:
-        agent.run(stop.event)
+        agent.run(stop.event, lambda: find_farewell(stop, home))
         agent.spool.close()
         return stop.code
 
@@ -111,6 +112,7 @@ def _find_server(settings: Settings, home: Home) -> Settings:
 
 
 def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval: float) -> Agent:
+    forget_upgrade(home)
     spool, damaged = open_spool(home.agent_spool)
     if damaged:
         spool.append([make_alert(host, kind.os_type, 4, describe_damage(damaged, "found at start"))])

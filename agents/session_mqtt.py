@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections import deque
+from datetime import datetime
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agents.bell import Bell
+from agents.farewell import Farewell
 from core.clock import utc_now
 from core.home import Credential
 from core.messages import CONTENT_TYPE, Heartbeat, Info, Reason, State, Status, encode
@@ -120,8 +122,8 @@ class Session:
         client.on_message, client.on_disconnect = inbox.on_message, inbox.on_disconnect
         return client
 
-    def _status(self, state: State, reason: Reason) -> bytes:
-        return encode(Status(state=state, session=self.id, at=utc_now(), reason=reason))
+    def _status(self, state: State, reason: Reason, back_by: Optional[datetime] = None) -> bytes:
+        return encode(Status(state=state, session=self.id, at=utc_now(), reason=reason, back_by=back_by))
 
     def open(self, stopping: threading.Event) -> int:
         """CONNECT, and wait for CONNACK; returns how many bytes a packet may have, 0 for any number.
@@ -225,9 +227,9 @@ class Session:
         why = "not authorised: is the host still enrolled?" if code == NOT_AUTHORISED else "refused"
         log.error("the broker refuses %s of %s (0x%02x, %s); they stay in the spool", what, self.host, code, why)
 
-    def say_goodbye(self) -> None:
-        """`offline` by our own word, then DISCONNECT, which keeps the broker from sending the will."""
-        mid = self._publish(STATUS, self._status("offline", "stop"), Sent(), retain=True)
+    def say_goodbye(self, farewell: Farewell) -> None:
+        """`farewell` by our own word, then DISCONNECT, which keeps the broker from sending the will."""
+        mid = self._publish(STATUS, self._status(*farewell), Sent(), retain=True)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while mid in self.sent and time.monotonic() < deadline:
             self.turn()

@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import threading
 from types import FrameType
 from typing import Any, Dict, Optional
 
 INTERRUPTED = 130
+# Windows ends the process by itself before that: 5 s after a console's end, 20 s after a service's
+CONSOLE_PATIENCE_SECONDS = 20.0
+# Microsoft's page "HandlerRoutine callback function"
+_CLOSE_EVENT, _LOGOFF_EVENT, _SHUTDOWN_EVENT = 2, 5, 6
 
 
 class Stop:
-    """SIGTERM and SIGINT as an event to wait for; the handlers of before are put back at the end."""
+    """SIGTERM and SIGINT as an event to wait for, on Windows the end of the console too.
+
+    Whatever was installed for that is taken back at the end of the block.
+    """
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.code = 0
+        self.shutting_down = False  # the machine is known to go down
+        self._ended = threading.Event()
         self._before: Dict[int, Any] = {}
+        self._console: Any = None
+
+    def ask(self, shutting_down: bool = False) -> None:
+        """Let the agent end, from any thread; `shutting_down` when it is because the machine goes down.
+
+        A service of Windows calls it at the controls STOP and SHUTDOWN, with the object that it gave to `run`.
+        """
+        self.shutting_down |= shutting_down
+        self.event.set()
 
     def __enter__(self) -> None:
-        # only the main thread may have handlers; in a test the agent runs in another
+        # only the main thread may have handlers; in a test or a service the agent runs in another
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._catch)
+            if hasattr(ctypes, "WinDLL"):
+                self._ended.clear()
+                self._console = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint32)(self.end_console)  # type: ignore[attr-defined]
+                ctypes.WinDLL("kernel32").SetConsoleCtrlHandler(self._console, True)
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._console is not None:
+            ctypes.WinDLL("kernel32").SetConsoleCtrlHandler(self._console, False)  # type: ignore[attr-defined]
+            self._console = None
+
+    def end_console(self, control: int) -> int:
+        """Windows says that the console closes, in a thread of its own; once this returns the process is gone."""
+        if control not in (_CLOSE_EVENT, _LOGOFF_EVENT, _SHUTDOWN_EVENT):
+            return 0
+        self.ask(shutting_down=control == _SHUTDOWN_EVENT)
+        self._ended.wait(CONSOLE_PATIENCE_SECONDS)
+        return 1
 
     def _catch(self, number: int, _frame: Optional[FrameType]) -> None:
         if number == signal.SIGINT:

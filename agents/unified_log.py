@@ -71,6 +71,7 @@ class UnifiedLog:
         self._overlap_since = utc_now()
         self._restart_at = 0.0
         self._told = ""
+        self._complaint = ""  # of the stream before
 
     def read(self, place: Place) -> Tuple[List[Entry], Place, str]:
         """The entries behind `place` that have come so far, the place behind them, and an alarm when some are lost."""
@@ -94,6 +95,10 @@ class UnifiedLog:
         if time.monotonic() < self._restart_at:
             return False
         self._restart_at = time.monotonic() + RESTART_SECONDS
+        if self._complaint:
+            # not when it ends: with the agent it ends too, and that is nothing to be told
+            log.warning("`log stream` ended (%s): starting it again", self._complaint)
+            self._complaint = ""
         self._recent = deque((place.since, mark) for mark in place.marks)
         self._overlap = set(place.marks)
         asked = ("--style", "ndjson", "--predicate", PREDICATE)
@@ -136,7 +141,7 @@ class UnifiedLog:
         self._waiting.clear()
         entries = self._take(lines, None)
         if not lines and code is not None:
-            log.warning("`log stream` ended (%s): starting it again", self._stream.complaint())
+            self._complaint = self._stream.complaint()
             self.close()
         return entries
 

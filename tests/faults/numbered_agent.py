@@ -123,6 +123,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # what was lost or is away shall cost a test a second or two, not ten or sixty; everything else is as it is shipped
     Backoff.__init__.__defaults__ = (0.2, 2.0)
+    link_mqtt.RECONNECT_SECONDS = 0.2
     forwarder.PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE", "1.0"))
     shared_agent.RETRY_SPOOL_SECONDS = float(os.environ.get("TEST_RETRY_SPOOL", "1.0"))
     set_clock(float(os.environ.get("TEST_CLOCK_OFFSET", "0")), int(os.environ.get("TEST_CLOCK_BEATS", "0")))
