@@ -9,6 +9,8 @@ from agents.farewell import STOPPED, Farewell
 from core.messages import Heartbeat
 from core.spool import Spool
 
+ALONE_SECONDS = 1.0
+
 
 class Link(Protocol):
     """A way to the server, with a thread of its own between `start` and `stop`.
@@ -47,9 +49,13 @@ class Backoff:
         self._first, self._longest = first_seconds, longest_seconds
         self.failures = 0
 
-    def next_seconds(self, at_least: float = 0.0) -> float:
-        """How long to wait after one more failure, in seconds; `at_least` is what the server asked all for."""
-        window = min(self._first * float(1 << min(self.failures, 16)), self._longest)
+    def next_seconds(self, at_least: float = 0.0, alone: bool = False) -> float:
+        """How long to wait after one more failure, in seconds; `at_least` is what the server asked all for.
+
+        Who was cut off `alone` comes back within a second the first time: there is nobody to come together with.
+        """
+        first = min(self._first, ALONE_SECONDS) if alone else self._first
+        window = min(first * float(1 << min(self.failures, 16)), self._longest)
         self.failures += 1
         return at_least + random.uniform(0.0, window)
 

@@ -91,7 +91,7 @@ class MqttLink:
             except (Lost, HeimdallError, OSError, ValueError) as error:
                 if self._stopping.is_set():
                     return
-                delay = backoff.next_seconds(getattr(error, "at_least", 0.0))
+                delay = backoff.next_seconds(getattr(error, "at_least", 0.0), getattr(error, "alone", False))
                 log.warning("no connection to %s: %s; trying again in %.1f s", self.broker, printable(error), delay)
             except Exception:  # a packet that paho cannot read must not end the agent for good
                 delay = backoff.next_seconds()

@@ -34,17 +34,21 @@ PATIENCE_SECONDS = 10.0  # for CONNACK, and for the goodbye's PUBACK
 NOT_DELIVERED = 0x10
 REFUSED = 0x80
 NOT_AUTHORISED = 0x87
+ADMINISTRATIVE_ACTION = 0x98  # by Mosquitto when a secret is changed, among others
 # MQTT 5, section 3.2.2.2: what a person must repair before another attempt makes sense
 HOPELESS = (0x84, 0x85, 0x86, NOT_AUTHORISED, 0x8A, 0x8C)
 RETRY_REFUSED_SECONDS = 30.0
 
 
 class Lost(Exception):
-    """The connection is gone; `at_least` seconds must pass before the next attempt."""
+    """The connection is gone; `at_least` seconds must pass before the next attempt.
 
-    def __init__(self, why: str, at_least: float = 0.0) -> None:
+    `alone`: the broker cut this client off and no other.
+    """
+
+    def __init__(self, why: str, at_least: float = 0.0, alone: bool = False) -> None:
         super().__init__(why)
-        self.at_least = at_least
+        self.at_least, self.alone = at_least, alone
 
 
 class Refused(Lost):
@@ -65,7 +69,7 @@ class _Inbox:
         self.connack: Optional[Tuple[int, str, Any]] = None
         self.acknowledged: Deque[Tuple[int, int]] = deque()
         self.receipts: Deque[Optional[bytes]] = deque()
-        self.ended = ""
+        self.ended, self.alone = "", False
 
     def on_connect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
         self.connack = (reason.value, str(reason), properties)
@@ -77,7 +81,7 @@ class _Inbox:
         self.receipts.append(getattr(message.properties, "CorrelationData", None))
 
     def on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        self.ended = str(reason)
+        self.ended, self.alone = str(reason), reason.value == ADMINISTRATIVE_ACTION
 
 
 def _make_properties(packet: int) -> Properties:
@@ -163,7 +167,7 @@ class Session:
                 if self._inbox.connack
                 else "the broker closed it without an answer (wrong credentials?)"
             )
-            raise Lost(why or str(code))
+            raise Lost(why or str(code), alone=self._inbox.alone)
 
     def introduce(self, info: Info) -> None:
         """Subscribe to the receipts, then birth and info: both retained, for the broker may have lost them."""

@@ -59,8 +59,22 @@ def test_who_is_asked_to_wait_waits_and_does_not_come_with_all_the_others(seed: 
     assert sorted(asked) == list(range(30, 40))
 
 
+def test_who_was_cut_off_alone_comes_back_within_a_second_and_slower_when_it_goes_on(seed: None) -> None:
+    alone = Backoff(RECONNECT_SECONDS)
+    assert alone.next_seconds(alone=True) <= 1
+    again = per_second([_again(6) for _ in range(AGENTS)])
+    assert sorted(again) == list(range(60))
+
+
+def _again(times: int) -> float:
+    backoff = Backoff(RECONNECT_SECONDS)
+    for _ in range(times):
+        backoff.next_seconds(alone=True)
+    return backoff.next_seconds(alone=True)
+
+
 def test_everybody_is_back_within_the_shortest_interval() -> None:
-    assert RECONNECT_SECONDS < min(kind.interval_seconds for kind in KINDS.values())
+    assert min(kind.interval_seconds for kind in KINDS.values()) > RECONNECT_SECONDS
 
 
 @pytest.mark.mosquitto
