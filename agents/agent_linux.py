@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Optional, Sequence, Set
+from typing import List, Optional, Sequence, Set
 from uuid import UUID
 
-from agents.collector import Reading
+from agents.collector import Reading, Source
 from agents.journal import Cursor, Journal, parse_entry
 from agents.linux_lines import recognise
 from agents.syslog import Line, cut, decode_line, parse_line
@@ -26,6 +26,7 @@ INTERVAL_SECONDS = 30.0
 LOGS = (Path("/var/log/auth.log"), Path("/var/log/secure"))
 LOOK_AGAIN_SECONDS = 60.0
 _JOURNAL = "journal"
+_ADVICE = "let the agent run as root, or as a user of the group systemd-journal or adm"
 
 
 class LinuxCollector:
@@ -52,6 +53,22 @@ class LinuxCollector:
         if self._source == _JOURNAL:
             return self._read_journal(kept)
         return self._read_log(kept)
+
+    def sources(self) -> List[Source]:
+        """See `Collector.sources`."""
+        newest = self._journal.last()
+        if newest:
+            # everybody may read what is his own: that is no log of this machine
+            alone = not self._journal.last("--system")
+            trouble = "only this user's own entries can be read" if alone else ""
+            at = datetime.fromtimestamp(newest.microseconds / 1_000_000, timezone.utc)
+            return [Source("the systemd journal", at, trouble, _ADVICE if alone else "")]
+        logs = [_look_at(path) for path in self._logs]
+        readable = [log for log in logs if not log.trouble]
+        return readable[:1] or [
+            Source("the systemd journal", None, "there is none, or nothing in it that may be read", _ADVICE),
+            *logs,
+        ]
 
     def close(self) -> None:
         self._journal.close()
@@ -156,6 +173,15 @@ def make_event(host: str, event_id: UUID, line: Line, text: str) -> Optional[Eve
         event_id, line.at, host, "LINUX", finding.rule.event_type, finding.rule.severity,
         cut(text), finding.source_ip, finding.user,
     )  # fmt: skip
+
+
+def _look_at(path: Path) -> Source:
+    try:
+        with path.open("rb"):
+            return Source(str(path), datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
+    except OSError as error:
+        advice = _ADVICE if isinstance(error, PermissionError) else ""
+        return Source(str(path), None, error.strerror or str(error), advice)
 
 
 def _is_readable(path: Path) -> bool:

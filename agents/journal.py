@@ -60,12 +60,14 @@ class Journal:
         self._by_time = False
         self._complaint = ""  # of the process before
 
-    def last(self) -> Optional[Cursor]:
-        """The cursor of the newest entry; `None` when there is no journal, or nothing in it that we may read."""
+    def last(self, *options: str) -> Optional[Cursor]:
+        """The cursor of the newest entry; `None` when there is no journal, or nothing in it that we may read.
+
+        `options` are further ones of journalctl, such as `--system`, which leaves out what is the user's own.
+        """
         try:
-            done = subprocess.run(
-                [*self._command, "--lines=1"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
-            )
+            command = [*self._command, "--lines=1", *options]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             log.debug("no journal: %s", error)
             return None

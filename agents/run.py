@@ -13,18 +13,20 @@ from uuid import uuid4
 from agents import agent_firewall
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.backfill import Sender, backfill
+from agents.check import check
+from agents.dry_run import dry_run
 from agents.enrolment import enroll
 from agents.farewell import find_farewell, forget_upgrade
 from agents.kinds import KINDS, Kind, find_kind, listen_at
 from agents.link import Link
-from agents.link_http import HttpLink
+from agents.link_http import HttpLink, speaks_http
 from agents.link_mqtt import Logins, MqttLink
 from agents.machine import describe_machine
 from agents.receiver import parse_address
 from agents.renewal import Renewal, logins
 from agents.stop import Stop
 from core import lock
-from core.errors import Invalid
+from core.errors import HeimdallError, Invalid
 from core.home import Home, find_login
 from core.settings import Settings, parse_broker
 from core.topics import check_host
@@ -50,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only-enroll", action="store_true", help="enrol, and end")
     parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, or database, from its start")
     parser.add_argument("--once", action="store_true", help="with --read: end when every event of it is stored")
-    parser.add_argument("--json", action="store_true", help="with --read: print what was read as JSON")
+    parser.add_argument("--json", action="store_true", help="with --read, --dry-run and --check: print JSON")
+    parser.add_argument("--dry-run", action="store_true", help="print the events instead of sending and keeping them")
+    parser.add_argument(
+        "--check", action="store_true",
+        help="tell what this host's agent can read, and whether it reaches its server; 1 when something is wrong",
+    )  # fmt: skip
 
 
 def run(settings: Settings, options: argparse.Namespace, stop: Optional[Stop] = None) -> int:
@@ -65,9 +72,11 @@ def run(settings: Settings, options: argparse.Namespace, stop: Optional[Stop] = 
     if options.once and not options.read:
         raise Invalid("--once belongs to --read FILE")
     home = Home(settings.home)
+    stop = stop or Stop()
+    if options.dry_run or options.check:
+        return _look(settings, options, home, kind, stop)
     home.prepare()
     host = _find_host(settings, options, home)
-    stop = stop or Stop()
     with stop:
         _enroll(settings, options, home, host, stop)
     settings = _find_server(settings, home)
@@ -90,6 +99,25 @@ def run(settings: Settings, options: argparse.Namespace, stop: Optional[Stop] = 
         if home.read_server().get("api"):
             Renewal(home, stop.event).start()
         return run_agent(agent)
+
+
+def _look(settings: Settings, options: argparse.Namespace, home: Home, kind: Kind, stop: Stop) -> int:
+    """Run `--dry-run` or `--check`: neither sends or keeps anything. Raises `Invalid` and `Conflict`."""
+    if options.dry_run and options.check:
+        raise Invalid("give --dry-run or --check, not both")
+    if options.enroll or options.only_enroll:
+        raise Invalid("--enroll changes something: leave it out with --dry-run and --check")
+    if options.check and options.read:
+        raise Invalid("--check looks at this host, and --read FILE at a file: give one of them")
+    try:
+        host = _find_host(settings, options, home)
+    except (HeimdallError, OSError):
+        # a home that cannot be read is no obstacle here
+        host = _find_host(settings, options, None)
+    with stop:
+        if options.dry_run:
+            return dry_run(kind, host, options.read, options.once, options.json, stop)
+        return check(_find_server(settings, home), home, kind, host, options.json)
 
 
 def _enroll(settings: Settings, options: argparse.Namespace, home: Home, host: str, stop: Stop) -> None:
@@ -118,7 +146,7 @@ def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval:
         spool.append([make_alert(host, kind.os_type, 4, describe_damage(damaged, "found at start"))])
     boot = str(uuid4())
     link: Link
-    if settings.api_url and settings.api_key and not settings.broker_set:
+    if speaks_http(settings):
         link = HttpLink(host, kind.os_type, settings.api_url, settings.api_key, spool, home.trusted)
     else:
         info = describe_machine(kind.os_type, interval, boot)
@@ -140,15 +168,17 @@ def _check_interval(interval: Optional[float], kind: Kind) -> float:
     return interval
 
 
-def _find_host(settings: Settings, options: argparse.Namespace, home: Home) -> str:
-    """The name to report under: asked for, or enrolled, or the machine's own."""
+def _find_host(settings: Settings, options: argparse.Namespace, home: Optional[Home]) -> str:
+    """The name to report under: asked for, or enrolled in `home`, or the machine's own."""
     if options.host:
         return check_host(options.host, "--host")
     try:
         host = check_host(settings.host, "this machine's name")
     except Invalid as error:
         raise Invalid(f"{error}; set HEIMDALL_HOST or give --host to choose another") from error
-    if host == socket.gethostname() and not settings.broker.user and home.credential_path("agent").exists():
+    if not home or host != socket.gethostname() or settings.broker.user:
+        return host
+    if home.credential_path("agent").exists():
         enrolled = home.credential("agent").user
         # machines are renamed, enrolments are not
         if enrolled != host:

@@ -88,6 +88,24 @@ def _make_properties(packet: int) -> Properties:
     return Properties(packet)  # type: ignore[no-untyped-call]
 
 
+def make_client(host: str, broker: BrokerAddress, credential: Credential) -> Client:
+    """A client of `host` that is not connected yet. Raises `Invalid` when nobody knows whom to trust over TLS."""
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=credential.user or host,
+        protocol=MQTTProtocolVersion.MQTTv5,
+        transport="websockets" if broker.websockets else "tcp",
+        reconnect_on_failure=False,
+    )
+    if broker.websockets:
+        client.ws_set_options(path=broker.path or "/mqtt")
+    if broker.tls:
+        client.tls_set_context(trust(broker.authorities))
+    if credential.user:
+        client.username_pw_set(credential.user, credential.password)
+    return client
+
+
 class Session:
     """One connection: a paho client, driven by the thread that made it and by no other."""
 
@@ -107,19 +125,7 @@ class Session:
         self._client = self._make_client(credential)
 
     def _make_client(self, credential: Credential) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=credential.user or self.host,
-            protocol=MQTTProtocolVersion.MQTTv5,
-            transport="websockets" if self._broker.websockets else "tcp",
-            reconnect_on_failure=False,
-        )
-        if self._broker.websockets:
-            client.ws_set_options(path=self._broker.path or "/mqtt")
-        if self._broker.tls:
-            client.tls_set_context(trust(self._broker.authorities))
-        if credential.user:
-            client.username_pw_set(credential.user, credential.password)
+        client = make_client(self.host, self._broker, credential)
         client.will_set(host_topic(self.host, STATUS), self._status("offline", "lost"), qos=1, retain=True)
         inbox = self._inbox
         client.on_connect, client.on_publish = inbox.on_connect, inbox.on_publish

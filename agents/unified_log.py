@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import subprocess
 import time
 from collections import deque
 from datetime import datetime, timedelta
@@ -15,10 +16,12 @@ from agents.macos_lines import PREDICATE
 from agents.syslog import Line
 from core.clock import parse_time, rfc3339, utc_now
 from core.errors import Invalid
+from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 
 RESTART_SECONDS = 5.0
+TRY_SECONDS = 30.0
 LATE_SECONDS = 1.0  # entries of several processes come in about the order of their times, not quite
 OVERLAP_SECONDS = 60.0  # that `log show` and `log stream` are compared for
 MOST_MARKS = 256
@@ -82,6 +85,18 @@ class UnifiedLog:
         else:
             entries, alarm = self._read_stream(), ""
         return entries, self._place(place), alarm
+
+    def try_reading(self) -> str:
+        """Why the log cannot be read; empty when it can. It takes some seconds."""
+        command = [*self._command, "show", "--last", "1s", "--style", "ndjson", "--predicate", PREDICATE]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRY_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return printable(error)
+        said = done.stderr.decode("utf-8", "replace").strip()
+        return printable(said or f"`log` ended with code {done.returncode}") if done.returncode else ""
 
     def close(self) -> None:
         """End the processes."""
