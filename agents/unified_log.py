@@ -88,7 +88,8 @@ class UnifiedLog:
 
     def try_reading(self) -> str:
         """Why the log cannot be read; empty when it can. It takes some seconds."""
-        command = [*self._command, "show", "--last", "1s", "--style", "ndjson", "--predicate", PREDICATE]
+        since = f"@{int(utc_now().timestamp())}"
+        command = [*self._command, "show", "--info", "--start", since, "--style", "ndjson", "--predicate", PREDICATE]
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRY_SECONDS, check=False
