@@ -6,13 +6,20 @@ import ctypes
 import signal
 import threading
 from types import FrameType
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 INTERRUPTED = 130
 # Windows ends the process by itself before that: 5 s after a console's end, 20 s after a service's
 CONSOLE_PATIENCE_SECONDS = 20.0
 # Microsoft's page "HandlerRoutine callback function"
 _CLOSE_EVENT, _LOGOFF_EVENT, _SHUTDOWN_EVENT = 2, 5, 6
+
+
+def _make_console_handler(end_console: Callable[[int], int]) -> Any:
+    """`end_console` as Windows can call it; `None` on any other system."""
+    if not hasattr(ctypes, "WINFUNCTYPE"):
+        return None
+    return ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint32)(end_console)
 
 
 class Stop:
@@ -27,7 +34,8 @@ class Stop:
         self.shutting_down = False  # the machine is known to go down
         self._ended = threading.Event()
         self._before: Dict[int, Any] = {}
-        self._console: Any = None
+        # kept as long as this object: a thread of Windows may still be on its way out of it
+        self._console: Any = _make_console_handler(self.end_console)
 
     def ask(self, shutting_down: bool = False) -> None:
         """Let the agent end, from any thread; `shutting_down` when it is because the machine goes down.
@@ -42,18 +50,16 @@ class Stop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._catch)
-            if hasattr(ctypes, "WinDLL"):
+            if self._console:
                 self._ended.clear()
-                self._console = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint32)(self.end_console)  # type: ignore[attr-defined]
-                ctypes.WinDLL("kernel32").SetConsoleCtrlHandler(self._console, True)
+                ctypes.WinDLL("kernel32").SetConsoleCtrlHandler(self._console, True)  # type: ignore[attr-defined]
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self._console is not None:
+        if self._before and self._console:
             ctypes.WinDLL("kernel32").SetConsoleCtrlHandler(self._console, False)  # type: ignore[attr-defined]
-            self._console = None
 
     def end_console(self, control: int) -> int:
         """Windows says that the console closes, in a thread of its own; once this returns the process is gone."""

@@ -23,7 +23,7 @@ from core.topics import EVENTS, parse_host_topic
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = """
 import argparse, logging, os, sys
-from agents import agent_linux, run
+from agents import agent_linux, link_mqtt, run
 from core.errors import HeimdallError
 from core.settings import load
 from pathlib import Path
@@ -31,6 +31,8 @@ logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s
 # the machine's own logs are not the test's: the source is the file that the test names
 log = os.environ.get("TEST_LOG", "/nonexistent")
 agent_linux.LOGS = ()
+# nor need a test wait for its turn when its broker is started again
+link_mqtt.RECONNECT_SECONDS = 1.0
 class NoJournal:
     def last(self): return None
     def close(self): pass
