@@ -35,6 +35,7 @@ check: test-environment
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy --python-version 3.10 -p core -p agents -m heimdall.agent -m heimdall.command
+	$(BIN)/vermin --quiet --violations --target=3.9- --no-tips core agents heimdall/agent.py heimdall/command.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.document --check
 	$(BIN)/python -m tools.lock

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from agents.collector import Collector
+from agents.farewell import STOPPED, Farewell
 from agents.link import Link
 from core.clock import utc_now
 from core.errors import Unavailable
@@ -21,6 +22,7 @@ log = logging.getLogger("heimdall.agent")
 
 COLLECT_SECONDS = 0.5
 RETRY_SPOOL_SECONDS = 5.0
+LAST_SECONDS = 2.0  # for what has come when the agent is to end: whoever ends it does not wait for long
 
 
 class Agent:
@@ -50,8 +52,12 @@ class Agent:
             self._started = True
             self.link.start()
 
-    def run(self, stopping: threading.Event) -> None:
-        """Work until `stopping` is set, then say goodbye. What waits in the spool stays there."""
+    def run(self, stopping: threading.Event, find_farewell: Callable[[], Farewell] = lambda: STOPPED) -> None:
+        """Work until `stopping` is set, then read once more, and say what `find_farewell` finds.
+
+        What waits in the spool stays there.
+        """
+        farewell = STOPPED
         self._position = self._position_kept = self.spool.source_position(self.collector.name)
         self.start()
         try:
@@ -60,14 +66,16 @@ class Agent:
                 self.beat_when_due()
                 if not more:
                     stopping.wait(COLLECT_SECONDS)
+            self._collect_rest()
+            farewell = find_farewell()
         finally:
             self._keep_position()
-            self.stop()
+            self.stop(farewell)
 
-    def stop(self) -> None:
-        """End reading, say goodbye to the server, and say what was counted."""
+    def stop(self, farewell: Farewell = STOPPED) -> None:
+        """End reading, say `farewell` to the server, and say what was counted."""
         self.collector.close()
-        self.link.stop()
+        self.link.stop(farewell)
         if self.link.beats_lost:
             log.info("%d heartbeats did not reach the server since the start", self.link.beats_lost)
 
@@ -130,6 +138,12 @@ class Agent:
             # where a first start began: an early death must not begin later the next time
             self._keep_position()
         return moved
+
+    def _collect_rest(self) -> None:
+        """Keep what has come since the last look: not every source gives it again at the next start."""
+        deadline = time.monotonic() + LAST_SECONDS
+        while self._collect() and time.monotonic() < deadline:
+            pass
 
     def _append(self, events: List[Event]) -> None:
         """Events and position in one transaction, dropping others when the spool is full."""

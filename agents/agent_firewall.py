@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import Callable, List, Optional, Tuple
 from uuid import UUID
 
-from agents.collector import Reading
+from agents.collector import Reading, Source
 from agents.firewall_lines import Finding, recognise
 from agents.floods import Flood, Scans
-from agents.receiver import Address, Receiver
+from agents.receiver import Address, Receiver, try_address
 from agents.syslog import cut, decode_line, parse_header
 from core.clock import utc_now
+from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.messages import Event, OsType
 
@@ -55,6 +56,15 @@ class FirewallCollector:
             self._reads += 1
             return Reading(events, str(self._reads))
         return Reading(events, position or "0")
+
+    def sources(self) -> List[Source]:
+        """See `Collector.sources`."""
+        name = f"syslog at {self._address} (UDP and TCP)"
+        try:
+            try_address(self._address)
+        except (Conflict, Invalid) as error:
+            return [Source(name, None, str(error), taken=isinstance(error, Conflict))]
+        return [Source(name)]
 
     def close(self) -> None:
         if self._receiver:

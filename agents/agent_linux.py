@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 from uuid import UUID
@@ -16,12 +16,12 @@ from uuid import UUID
 from agents import audit_lines, system_log, web_lines
 from agents.audit_lines import AuditLog
 from agents.audit_records import parse_record
-from agents.collector import Reading
+from agents.collector import Reading, Source
 from agents.journal import Entry, Journal, parse_entry
 from agents.progress import Teller
 from agents.reading import split_lines
 from agents.roles import Roles
-from agents.sources import JournalSource, LogFile, Source
+from agents.sources import JournalSource, LogFile, LogSource
 from agents.syslog import Line, decode_line, parse_line
 from agents.system_log import SystemLog
 from agents.tail import is_backup
@@ -47,6 +47,7 @@ RECORDS_PER_EVENT = 64
 LAST_BYTES = 4096
 _BY_EFFECTIVE_ID = os.access in os.supports_effective_ids
 _EVENT = re.compile(rb"(?:node=\S{1,255} )?type=\S{1,40} (msg=audit\([\d.:]{1,40}\)):")
+_ADVICE = "let the agent run as root, or as a user of the group systemd-journal or adm"
 
 
 class LinuxCollector:
@@ -63,7 +64,7 @@ class LinuxCollector:
         self._host, self._journal = host, journal or Journal()
         self._logs, self._system_logs, self._audit_log, self._access_logs = logs, system_logs, audit_log, access_logs
         self._roles = Roles()
-        self._sources: Dict[str, Source] = {}
+        self._sources: Dict[str, LogSource] = {}
         self._look_at = 0.0
         self._turn = 0
         self._seen: Optional[Set[str]] = None  # what was there at the last look: all of what comes later is news
@@ -92,6 +93,26 @@ class LinuxCollector:
                 break
         return Reading(events, json.dumps(kept) if kept else "")
 
+    def sources(self) -> List[Source]:
+        """See `Collector.sources`."""
+        others = (self._audit_log, *self._find_access_logs())
+        return [*self._look_at_own_lines(), *(_look_at(path) for path in others if _is_there(path))]
+
+    def _look_at_own_lines(self) -> List[Source]:
+        newest = self._journal.last()
+        if newest:
+            # everybody may read what is his own: that is no log of this machine
+            alone = not self._journal.last("--system")
+            trouble = "only this user's own entries can be read" if alone else ""
+            at = datetime.fromtimestamp(newest.microseconds / 1_000_000, timezone.utc)
+            return [Source("the systemd journal", at, trouble, _ADVICE if alone else "")]
+        groups = [[_look_at(path) for path in paths] for paths in (self._logs, self._system_logs)]
+        readable = [source for group in groups for source in [one for one in group if not one.trouble][:1]]
+        return readable or [
+            Source("the systemd journal", None, "there is none, or nothing in it that may be read", _ADVICE),
+            *(source for group in groups for source in group),
+        ]
+
     def close(self) -> None:
         for source in self._sources.values():
             source.close()
@@ -116,7 +137,7 @@ class LinuxCollector:
                 "", f"neither a systemd journal nor {names} can be read: only heartbeats are sent; looking again each "
                 f"{LOOK_AGAIN_SECONDS:.0f} s (the agent's user may need the group adm or systemd-journal)",
             )  # fmt: skip
-        seen = {str(path) for path in (*self._logs, *self._system_logs, self._audit_log, *found) if path.exists()}
+        seen = {str(path) for path in (*self._logs, *self._system_logs, self._audit_log, *found) if _is_there(path)}
         if self._seen is not None:
             for name in set(kept) - seen - self._seen - set(self._sources) - {JournalSource.name}:
                 del kept[name]
@@ -156,7 +177,7 @@ class LinuxCollector:
             return True
         return False
 
-    def _add(self, source: Source) -> None:
+    def _add(self, source: LogSource) -> None:
         self._sources[source.name] = source
         self._said.pop(source.name, None)
         self._said.pop("", None)
@@ -249,6 +270,19 @@ def _parse_raw(raw: bytes, now: datetime) -> Optional[Tuple[Line, str]]:
         return entry.line, entry.text
     line = parse_line(text, now)
     return (line, text) if line else None
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # False in a folder that may not be entered, where Path.exists raises
+
+
+def _look_at(path: Path) -> Source:
+    try:
+        with path.open("rb"):
+            return Source(str(path), datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
+    except OSError as error:
+        advice = _ADVICE if isinstance(error, PermissionError) else ""
+        return Source(str(path), None, error.strerror or str(error), advice)
 
 
 def _load(position: Optional[str]) -> Dict[str, str]:

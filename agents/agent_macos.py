@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import List, Optional
 from uuid import UUID
 
-from agents.collector import Reading
+from agents.collector import Reading, Source
 from agents.macos_lines import recognise
 from agents.masking import mask
 from agents.syslog import cut
@@ -42,6 +42,12 @@ class MacosCollector:
             events.append(Event(uuid7(), utc_now(), self._host, self.os_type, "SYSTEM_ALERT", 3, alarm))
         made = (make_event(self._host, uuid7(), entry) for entry in entries)
         return Reading([*events, *(event for event in made if event)], place.dump())
+
+    def sources(self) -> List[Source]:
+        """See `Collector.sources`."""
+        trouble = self._log.try_reading()
+        advice = "let the agent run as root, or as an administrator" if trouble else ""
+        return [Source("the unified log", None, trouble, advice)]
 
     def close(self) -> None:
         self._log.close()

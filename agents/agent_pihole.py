@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Iterable, Iterator, Optional, Set
+from typing import Iterable, Iterator, List, Optional, Set
 
-from agents.collector import Reading
+from agents.collector import Reading, Source
 from agents.pihole_database import (
     BEGINNING,
     FOLDER,
@@ -56,7 +56,7 @@ class PiholeCollector:
         self._look_at = time.monotonic() + LOOK_AGAIN_SECONDS
         path = find_database(self._folder)
         if path is None:
-            self._complain(f"FTL is told to keep no database ({self._folder}/pihole-FTL.conf: DBFILE, or pihole.toml)")
+            self._complain(_no_database(self._folder))
             return Reading([], kept)
         try:
             page = read_page(path, self._load(kept))
@@ -74,6 +74,19 @@ class PiholeCollector:
             return Reading([], kept or BEGINNING.dump() if isinstance(error, FileNotFoundError) else kept)
         self._look_at = time.monotonic() + (LOOK_SECONDS if len(page.rows) < ROWS_PER_READ else 0)
         return self._take(path, page, kept)
+
+    def sources(self) -> List[Source]:
+        """See `Collector.sources`."""
+        path = find_database(self._folder)
+        if path is None:
+            return [Source("FTL's database", None, _no_database(self._folder))]
+        try:
+            at = parse_time(read_page(path, None, PATIENCE_SECONDS).place.at)
+        except (Busy, Invalid) as error:
+            return [Source(str(path), None, str(error))]
+        except OSError as error:
+            return [Source(str(path), None, error.strerror or str(error), _advice(error).strip(" ()"))]
+        return [Source(str(path), at)]
 
     def close(self) -> None:
         pass
@@ -141,6 +154,10 @@ def read_file(path: Path, host: str, summary: Summary) -> Iterator[Event]:
     for repetition in fold(blocked()):
         rows = (str(repetition.first.id), str(repetition.last.id))
         yield make_event(host, stable_id(host, created, *rows, repetition.text()), repetition)
+
+
+def _no_database(folder: Path) -> str:
+    return f"FTL is told to keep no database ({folder}/pihole-FTL.conf: DBFILE, or pihole.toml)"
 
 
 def _advice(error: OSError) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Dict, List, Optional, Tuple
 from uuid import UUID
 
-from agents.collector import Reading
+from agents.collector import Reading, Source
 from agents.syslog import cut
 from agents.windows_events import queries, recognise
 from agents.windows_log import (
@@ -24,6 +24,7 @@ from agents.windows_log import (
 )
 from agents.windows_xml import parse_record
 from core.clock import utc_now
+from core.errors import Invalid
 from core.ids import uuid7
 from core.messages import Event, OsType
 from core.text import printable
@@ -66,6 +67,10 @@ class WindowsCollector:
             made = (make_event(self._host, uuid7(), text) for text in texts)
             events += [event for event in made if event]
         return Reading(events, json.dumps(bookmarks))
+
+    def sources(self) -> List[Source]:
+        """See `Collector.sources`."""
+        return [channel.look() for channel in self._channels]
 
     def close(self) -> None:
         for channel in self._channels:
@@ -124,6 +129,16 @@ class _Channel:
             )  # fmt: skip
             self._told = reason
         return [], bookmark, ""
+
+    def look(self) -> Source:
+        """See `Collector.sources`."""
+        try:
+            self._system.newest(self.name, self._query)
+        except LogError as error:
+            return Source(f"the log {self.name}", None, _REASONS.get(error.code, str(error)))
+        except Invalid as error:
+            return Source(f"the log {self.name}", None, str(error))
+        return Source(f"the log {self.name}")
 
     def close(self) -> None:
         if self._subscription is not None:

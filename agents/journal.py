@@ -58,13 +58,15 @@ class Journal:
         self._process: Optional[Child] = None
         self._restart_at = 0.0
         self._by_time = False
+        self._complaint = ""  # of the process before
 
-    def last(self, *matches: str) -> Optional[Cursor]:
-        """The cursor of the newest entry (that has the fields `matches`, such as `_TRANSPORT=audit`).
+    def last(self, *options: str) -> Optional[Cursor]:
+        """The cursor of the newest entry; `None` when there is no journal, or nothing in it that we may read.
 
-        `None` when there is no journal, or nothing in it that we may read.
+        `options` are further ones of journalctl: `--system` leaves out what is the user's own, `_TRANSPORT=audit` all
+        but the kernel's audit records.
         """
-        command = [*self._command, "--lines=1", *matches]
+        command = [*self._command, "--lines=1", *options]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -108,6 +110,10 @@ class Journal:
         if time.monotonic() < self._restart_at:
             return None
         self._restart_at = time.monotonic() + RESTART_SECONDS
+        if self._complaint:
+            # not when it ends: with the agent it ends too, and that is nothing to be told
+            log.warning("journalctl ended (%s): starting it again", self._complaint)
+            self._complaint = ""
         since = f"--since=@{after.microseconds // 1_000_000}" if self._by_time else f"--after-cursor={after.cursor}"
         try:
             return Child([*self._command, "--follow", "--no-tail", since])
@@ -125,7 +131,7 @@ class Journal:
             log.error("the journal does not know our cursor any more (%s): going on by time", complaint)
             self._restart_at = 0.0
         else:
-            log.warning("journalctl ended (%s): starting it again", complaint)
+            self._complaint = complaint
         self._by_time = refused
         self.close()
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 from typing import Protocol
 
+from agents.farewell import STOPPED, Farewell
 from core.messages import Heartbeat
 from core.spool import Spool
+
+ALONE_SECONDS = 1.0
 
 
 class Link(Protocol):
@@ -31,22 +34,30 @@ class Link(Protocol):
     def use_spool(self, spool: Spool) -> None:
         """Forward from `spool` from now on: the one before was damaged."""
 
-    def stop(self) -> None:
-        """Say goodbye and end the thread; returns when it has ended, after some seconds at most."""
+    def stop(self, farewell: Farewell = STOPPED) -> None:
+        """Say `farewell`, where the way has words for it, and end the thread; returns after some seconds at most."""
 
 
 class Backoff:
-    """Delays that double from 1 s to 60 s, with jitter, so that a broker's restart brings no stampede."""
+    """Delays anywhere in a window that doubles from `first_seconds` to `longest_seconds`.
+
+    Whoever lost the server together comes back spread over the whole window: a share of a delay that is the same for
+    all would be a stampede.
+    """
 
     def __init__(self, first_seconds: float = 1.0, longest_seconds: float = 60.0) -> None:
         self._first, self._longest = first_seconds, longest_seconds
         self.failures = 0
 
-    def next_seconds(self, at_least: float = 0.0) -> float:
-        """How long to wait after one more failure, in seconds; `at_least` is what the server asked for."""
-        delay = min(self._first * float(1 << min(self.failures, 16)), self._longest)
+    def next_seconds(self, at_least: float = 0.0, alone: bool = False) -> float:
+        """How long to wait after one more failure, in seconds; `at_least` is what the server asked all for.
+
+        Who was cut off `alone` comes back within a second the first time: there is nobody to come together with.
+        """
+        first = min(self._first, ALONE_SECONDS) if alone else self._first
+        window = min(first * float(1 << min(self.failures, 16)), self._longest)
         self.failures += 1
-        return max(at_least, delay * random.uniform(0.5, 1.0))
+        return at_least + random.uniform(0.0, window)
 
     def reset(self) -> None:
         """Something worked: the next failure begins at the shortest delay again."""

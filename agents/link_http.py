@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, Deque, Dict, List, NamedTuple, Optional
 
 from agents.answer import decode_answer, open_with
+from agents.farewell import STOPPED, Farewell
 from agents.link import Backoff
 from core.errors import Invalid, Unavailable
 from core.messages import Heartbeat, encode
+from core.settings import Settings
 from core.spool import Batch, Spool, SpoolDamaged
 from core.text import printable
 from core.tls import trust
@@ -33,6 +35,11 @@ LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
 RETRY_REFUSED_SECONDS = 30.0
 # the same bytes would be refused again: what is in them must be parted, or set aside
 _UNFIT = (400, 413, 422)
+
+
+def speaks_http(settings: Settings) -> bool:
+    """Whether an agent with these settings reports over HTTP, and not over MQTT."""
+    return bool(settings.api_url and settings.api_key and not settings.broker_set)
 
 
 class _Answer(NamedTuple):
@@ -84,7 +91,7 @@ class HttpLink:
     def use_spool(self, spool: Spool) -> None:
         self._spool = spool
 
-    def stop(self) -> None:
+    def stop(self, farewell: Farewell = STOPPED) -> None:  # noqa: ARG002 -- HTTP has no words for it
         self._stopping.set()
         self.wake()
         self._thread.join(timeout=TIMEOUT_SECONDS + 5)

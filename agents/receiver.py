@@ -59,6 +59,12 @@ def parse_address(text: str, key: str = "--listen") -> Address:
     raise Invalid(f"{key} {text!r:.80}: use ADDRESS:PORT, such as 127.0.0.1:5514, 0.0.0.0:5514 or [::]:5514")
 
 
+def try_address(address: Address) -> None:
+    """Listen at `address` for no time at all. Raises `Conflict` when it is taken, `Invalid` when nobody may."""
+    for line in _open(address):
+        line.close()
+
+
 class Backlog:
     """Messages that were received and not yet taken, bounded in number and bytes."""
 

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Tuple
 from agents.answer import ask, decode_answer, open_straight, write_post
 from core.errors import HeimdallError
 from core.home import Credential, Home, write_secret
+from core.settings import Settings
 from core.text import printable
 from core.tls import split_certificates, trust, trust_text
 
@@ -26,8 +27,14 @@ EVERY_SECONDS = (64_800.0, 86_400.0)  # a day, less up to a quarter
 AGAIN_SECONDS = (600.0, 1_200.0)  # when nobody has answered
 
 
-def logins(home: Home) -> List[Credential]:
-    """What the broker may know this host by: its secret, and the one that it is just about to have."""
+def logins(settings: Settings, home: Home) -> List[Credential]:
+    """What the broker may know this host by: whom the settings name, or its secret, also one it is about to have.
+
+    Its certificate alone is a login without a user. Raises `Unavailable` when there is nothing, and `Invalid`.
+    """
+    broker = settings.broker
+    if broker.user or (broker.proof and not home.credential_path("agent").exists()):
+        return [Credential(broker.user, broker.password)]
     found = [home.credential("agent")]
     if home.credential_path("agent.new").exists():
         found.append(home.credential("agent.new"))

@@ -5,70 +5,33 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import platform
-import signal
 import socket
 import sys
-import threading
-from pathlib import Path
-from types import FrameType
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Optional
 from uuid import uuid4
 
-from agents import agent_firewall, agent_linux, agent_macos, agent_pihole, agent_windows
+from agents import agent_firewall
 from agents.agent import Agent, describe_damage, make_alert, open_spool
-from agents.collector import Collector
+from agents.backfill import Sender, backfill
+from agents.check import check
+from agents.dry_run import dry_run
 from agents.enrolment import enroll
+from agents.farewell import find_farewell, forget_upgrade
+from agents.kinds import KINDS, Kind, find_kind, listen_at
 from agents.link import Link
-from agents.link_http import HttpLink
-from agents.link_mqtt import Logins, MqttLink
+from agents.link_http import HttpLink, speaks_http
+from agents.link_mqtt import MqttLink
 from agents.machine import describe_machine
-from agents.reading import FileReader, Summary, by_line, spool_file, wait_until_sent
-from agents.receiver import Address, parse_address
+from agents.receiver import parse_address
 from agents.renewal import Renewal, logins
-from agents.windows_xml import split_events
+from agents.stop import Stop
 from core import lock
-from core.errors import Conflict, Invalid
-from core.home import Credential, Home, find_login
-from core.messages import OsType
+from core.errors import HeimdallError, Invalid
+from core.home import Home
 from core.settings import Settings, parse_broker
-from core.spool import Spool
 from core.topics import check_host
 
 log = logging.getLogger("heimdall.agent")
-
-PATIENCE_SECONDS = 120.0  # without any receipt, before `--read --once` gives up
-INTERRUPTED = 130
-
-
-class Kind(NamedTuple):
-    """A kind of host: what makes its collector, how a given file is read, seconds between beats."""
-
-    os_type: OsType
-    make_collector: Callable[[str], Collector]
-    read_file: FileReader
-    interval_seconds: float
-
-
-KINDS: Dict[str, Kind] = {
-    "linux": Kind(
-        "LINUX",
-        agent_linux.LinuxCollector,
-        by_line(agent_linux.read_line, agent_linux.split_records),
-        agent_linux.INTERVAL_SECONDS,
-    ),
-    "pihole": Kind("PIHOLE", agent_pihole.PiholeCollector, agent_pihole.read_file, agent_pihole.INTERVAL_SECONDS),
-    "macos": Kind("MACOS", agent_macos.MacosCollector, by_line(agent_macos.read_line), agent_macos.INTERVAL_SECONDS),
-    "windows": Kind(
-        "WINDOWS",
-        agent_windows.WindowsCollector,
-        by_line(agent_windows.read_line, split_events),
-        agent_windows.INTERVAL_SECONDS,
-    ),
-    "firewall": Kind(
-        "FIREWALL", agent_firewall.FirewallCollector, by_line(agent_firewall.read_line), agent_firewall.INTERVAL_SECONDS
-    ),
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,24 +52,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only-enroll", action="store_true", help="enrol, and end")
     parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, or database, from its start")
     parser.add_argument("--once", action="store_true", help="with --read: end when every event of it is stored")
-    parser.add_argument("--json", action="store_true", help="with --read: print what was read as JSON")
+    parser.add_argument("--json", action="store_true", help="with --read, --dry-run and --check: print JSON")
+    parser.add_argument("--dry-run", action="store_true", help="print the events instead of sending and keeping them")
+    parser.add_argument(
+        "--check", action="store_true",
+        help="tell what this host's agent can read, and whether it reaches its server; 1 when something is wrong",
+    )  # fmt: skip
 
 
-def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Run the agent until SIGTERM or SIGINT, or read a log once; returns the exit code.
+def run(settings: Settings, options: argparse.Namespace, stop: Optional[Stop] = None) -> int:
+    """Run the agent until SIGTERM, SIGINT or `stop.ask`, or read a log once; returns the exit code.
 
     Raises `Invalid` (options, names), `Conflict` (a second agent of one home) and `Unavailable`.
     """
-    kind = _find_kind(options.kind)
+    kind = find_kind(options.kind)
     if options.listen:
-        kind = _listen(kind, parse_address(options.listen))
+        kind = listen_at(kind, parse_address(options.listen))
     interval = _check_interval(options.interval, kind)
     if options.once and not options.read:
         raise Invalid("--once belongs to --read FILE")
     home = Home(settings.home)
+    stop = stop or Stop()
+    if options.dry_run or options.check:
+        return _look(settings, options, home, kind, stop)
     home.prepare()
     host = _find_host(settings, options, home)
-    stop = _Stop()
     with stop:
         _enroll(settings, options, home, host, stop)
     settings = _find_server(settings, home)
@@ -116,17 +86,41 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     def make() -> Agent:
         return _make_agent(settings, home, host, kind, interval)
 
+    def run_agent(agent: Agent) -> int:
+        agent.run(stop.event, lambda: find_farewell(stop, home))
+        agent.spool.close()
+        return stop.code
+
     with stop:
         if options.read:
-            return _run_reading(options, kind, _Sender(home, host, make), stop)
+            return backfill(options, kind.read_file, Sender(home, host, make), stop, run_agent)
         lock.hold(home.agent_lock, f"the agent of {settings.home}")
         agent = make()
         if home.read_server().get("api"):
             Renewal(home, stop.event).start()
-        return _run_agent(agent, stop)
+        return run_agent(agent)
 
 
-def _enroll(settings: Settings, options: argparse.Namespace, home: Home, host: str, stop: _Stop) -> None:
+def _look(settings: Settings, options: argparse.Namespace, home: Home, kind: Kind, stop: Stop) -> int:
+    """Run `--dry-run` or `--check`: neither sends or keeps anything. Raises `Invalid` and `Conflict`."""
+    if options.dry_run and options.check:
+        raise Invalid("give --dry-run or --check, not both")
+    if options.enroll or options.only_enroll:
+        raise Invalid("--enroll changes something: leave it out with --dry-run and --check")
+    if options.check and options.read:
+        raise Invalid("--check looks at this host, and --read FILE at a file: give one of them")
+    try:
+        host = _find_host(settings, options, home)
+    except (HeimdallError, OSError):
+        # a home that cannot be read is no obstacle here
+        host = _find_host(settings, options, None)
+    with stop:
+        if options.dry_run:
+            return dry_run(kind, host, options.read, options.once, options.json, stop)
+        return check(_find_server(settings, home), home, kind, host, options.json)
+
+
+def _enroll(settings: Settings, options: argparse.Namespace, home: Home, host: str, stop: Stop) -> None:
     """Enrol when there is a token."""
     token = sys.stdin.readline() if options.enroll == "-" else options.enroll or settings.enroll_token
     if not token:
@@ -145,119 +139,20 @@ def _find_server(settings: Settings, home: Home) -> Settings:
     return dataclasses.replace(settings, broker=address, broker_set=True)
 
 
-def _run_agent(agent: Agent, stop: _Stop) -> int:
-    agent.run(stop.event)
-    agent.spool.close()
-    return stop.code
-
-
-def _run_reading(options: argparse.Namespace, kind: Kind, sender: _Sender, stop: _Stop) -> int:
-    """Read the log; then wait for its receipts (`--once`), or go on as the agent."""
-    if not sender.take_over():
-        if not options.once:
-            raise Conflict(f"the agent of {sender.home.path} is running: add --once, and it sends what is read")
-        log.info("an agent of this home is running: it sends what is read here")
-    agent = sender.agent
-    spool = agent.spool if agent else Spool(sender.home.agent_spool, checkpoints=False)
-    summary = Summary(options.read)
-    refused = -spool.quarantined()
-    try:
-        spool_file(Path(options.read), sender.host, kind.read_file, spool, stop.event, summary)
-        if agent and not options.once:
-            _show(summary, options)
-            return _run_agent(agent, stop)
-        wait_until_sent(spool, spool.last_position(), stop.event, PATIENCE_SECONDS, sender.take_over)
-        refused += spool.quarantined()
-        summary.sent = not stop.event.is_set() and not refused
-        return _conclude(summary, spool, refused, stop)
-    finally:
-        if options.once:
-            _show(summary, options)
-            sender.stop()
-            spool.close()
-
-
-def _conclude(summary: Summary, spool: Spool, refused: int, stop: _Stop) -> int:
-    """0 when every event has its receipt, 1 when some were refused, 130 when interrupted."""
-    if refused:
-        log.error("%d events were refused and are in the quarantine of %s", refused, spool.path)
-    if stop.event.is_set() and not summary.sent:
-        log.warning("interrupted: %d events wait in %s and are sent when an agent runs", len(spool), spool.path)
-        return INTERRUPTED
-    return 1 if refused else 0
-
-
-class _Sender:
-    """Sends what is in the home's spool, as soon as no other agent of the home does."""
-
-    def __init__(self, home: Home, host: str, make: Callable[[], Agent]) -> None:
-        self.home, self.host = home, host
-        self.agent: Optional[Agent] = None
-        self._make = make
-
-    def take_over(self) -> bool:
-        """Start to send unless another agent of the home does; whether this process sends."""
-        if self.agent is None:
-            try:
-                lock.hold(self.home.agent_lock, f"the agent of {self.home.path}")
-            except Conflict:
-                return False
-            self.agent = self._make()
-            self.agent.start()
-        self.agent.beat_when_due()
-        return True
-
-    def stop(self) -> None:
-        if self.agent:
-            self.agent.stop()
-
-
-def _show(summary: Summary, options: argparse.Namespace) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-    if options.json:
-        sys.stdout.write(summary.as_json() + "\n")
-        sys.stdout.flush()
-    else:
-        sys.stderr.write(summary.as_text() + "\n")
-
-
 def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval: float) -> Agent:
+    forget_upgrade(home)
     spool, damaged = open_spool(home.agent_spool)
     if damaged:
         spool.append([make_alert(host, kind.os_type, 4, describe_damage(damaged, "found at start"))])
     boot = str(uuid4())
     link: Link
-    if settings.api_url and settings.api_key and not settings.broker_set:
+    if speaks_http(settings):
         link = HttpLink(host, kind.os_type, settings.api_url, settings.api_key, spool, home.trusted)
     else:
+        logins(settings, home)  # without any it ends here
         info = describe_machine(kind.os_type, interval, boot)
-        link = MqttLink(host, settings.broker, _find_logins(settings, home), info, spool)
+        link = MqttLink(host, settings.broker, lambda: logins(settings, home), info, spool)
     return Agent(host, boot, kind.make_collector(host), spool, link, interval)
-
-
-def _find_logins(settings: Settings, home: Home) -> Logins:
-    """How this agent logs in at the broker. Raises `Unavailable` and `Invalid` when it cannot."""
-    broker = settings.broker
-    if broker.proof and not home.credential_path("agent").exists():
-        return lambda: [Credential(broker.user, broker.password)]  # without a user it is the certificate's
-    login = find_login(settings, "agent")
-    return (lambda: [login]) if broker.user else (lambda: logins(home))
-
-
-def _find_kind(name: Optional[str]) -> Kind:
-    own = platform.system().lower()
-    wanted = name or {"darwin": "macos"}.get(own, own)
-    if wanted not in KINDS:
-        raise Invalid(f"--kind {wanted!r:.40} is unknown: use one of {', '.join(KINDS)}")
-    return KINDS[wanted]
-
-
-def _listen(kind: Kind, address: Address) -> Kind:
-    """`kind` with a collector that listens at `address`. Raises `Invalid` when it listens nowhere."""
-    if kind.os_type != "FIREWALL":
-        raise Invalid("--listen belongs to --kind firewall")
-    return kind._replace(make_collector=lambda host: agent_firewall.FirewallCollector(host, address))
 
 
 def _check_interval(interval: Optional[float], kind: Kind) -> float:
@@ -268,42 +163,20 @@ def _check_interval(interval: Optional[float], kind: Kind) -> float:
     return interval
 
 
-def _find_host(settings: Settings, options: argparse.Namespace, home: Home) -> str:
-    """The name to report under: asked for, or enrolled, or the machine's own."""
+def _find_host(settings: Settings, options: argparse.Namespace, home: Optional[Home]) -> str:
+    """The name to report under: asked for, or enrolled in `home`, or the machine's own."""
     if options.host:
         return check_host(options.host, "--host")
     try:
         host = check_host(settings.host, "this machine's name")
     except Invalid as error:
         raise Invalid(f"{error}; set HEIMDALL_HOST or give --host to choose another") from error
-    if host == socket.gethostname() and not settings.broker.user and home.credential_path("agent").exists():
+    if not home or host != socket.gethostname() or settings.broker.user:
+        return host
+    if home.credential_path("agent").exists():
         enrolled = home.credential("agent").user
         # machines are renamed, enrolments are not
         if enrolled != host:
             log.info("reporting as %s, the name that this home is enrolled under", enrolled)
         return check_host(enrolled, f"the user in {home.credential_path('agent')}")
     return host
-
-
-class _Stop:
-    """SIGTERM and SIGINT as an event to wait for; the handlers of before are put back at the end."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.code = 0
-        self._before: Dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        # only the main thread may have handlers; in a test the agent runs in another
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._catch)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _catch(self, number: int, _frame: Optional[FrameType]) -> None:
-        if number == signal.SIGINT:
-            self.code = INTERRUPTED
-        self.event.set()

@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections import deque
+from datetime import datetime
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agents.bell import Bell
+from agents.farewell import Farewell
 from core.clock import utc_now
 from core.home import Credential
 from core.messages import CONTENT_TYPE, Heartbeat, Info, Reason, State, Status, encode
@@ -32,17 +34,21 @@ PATIENCE_SECONDS = 10.0  # for CONNACK, and for the goodbye's PUBACK
 NOT_DELIVERED = 0x10
 REFUSED = 0x80
 NOT_AUTHORISED = 0x87
+ADMINISTRATIVE_ACTION = 0x98  # by Mosquitto when a secret is changed, among others
 # MQTT 5, section 3.2.2.2: what a person must repair before another attempt makes sense
 HOPELESS = (0x84, 0x85, 0x86, NOT_AUTHORISED, 0x8A, 0x8C)
 RETRY_REFUSED_SECONDS = 30.0
 
 
 class Lost(Exception):
-    """The connection is gone; `at_least` seconds must pass before the next attempt."""
+    """The connection is gone; `at_least` seconds must pass before the next attempt.
 
-    def __init__(self, why: str, at_least: float = 0.0) -> None:
+    `alone`: the broker cut this client off and no other.
+    """
+
+    def __init__(self, why: str, at_least: float = 0.0, alone: bool = False) -> None:
         super().__init__(why)
-        self.at_least = at_least
+        self.at_least, self.alone = at_least, alone
 
 
 class Refused(Lost):
@@ -63,7 +69,7 @@ class _Inbox:
         self.connack: Optional[Tuple[int, str, Any]] = None
         self.acknowledged: Deque[Tuple[int, int]] = deque()
         self.receipts: Deque[Optional[bytes]] = deque()
-        self.ended = ""
+        self.ended, self.alone = "", False
 
     def on_connect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
         self.connack = (reason.value, str(reason), properties)
@@ -75,11 +81,29 @@ class _Inbox:
         self.receipts.append(getattr(message.properties, "CorrelationData", None))
 
     def on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        self.ended = str(reason)
+        self.ended, self.alone = str(reason), reason.value == ADMINISTRATIVE_ACTION
 
 
 def _make_properties(packet: int) -> Properties:
     return Properties(packet)  # type: ignore[no-untyped-call]
+
+
+def make_client(host: str, broker: BrokerAddress, credential: Credential) -> Client:
+    """A client of `host` that is not connected yet. Raises `Invalid` when nobody knows whom to trust over TLS."""
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=credential.user or host,
+        protocol=MQTTProtocolVersion.MQTTv5,
+        transport="websockets" if broker.websockets else "tcp",
+        reconnect_on_failure=False,
+    )
+    if broker.websockets:
+        client.ws_set_options(path=broker.path or "/mqtt")
+    if broker.tls:
+        client.tls_set_context(make_context(broker))
+    if credential.user:
+        client.username_pw_set(credential.user, credential.password)
+    return client
 
 
 class Session:
@@ -101,27 +125,15 @@ class Session:
         self._client = self._make_client(credential)
 
     def _make_client(self, credential: Credential) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=credential.user or self.host,
-            protocol=MQTTProtocolVersion.MQTTv5,
-            transport="websockets" if self._broker.websockets else "tcp",
-            reconnect_on_failure=False,
-        )
-        if self._broker.websockets:
-            client.ws_set_options(path=self._broker.path or "/mqtt")
-        if self._broker.tls:
-            client.tls_set_context(make_context(self._broker))
-        if credential.user:
-            client.username_pw_set(credential.user, credential.password)
+        client = make_client(self.host, self._broker, credential)
         client.will_set(host_topic(self.host, STATUS), self._status("offline", "lost"), qos=1, retain=True)
         inbox = self._inbox
         client.on_connect, client.on_publish = inbox.on_connect, inbox.on_publish
         client.on_message, client.on_disconnect = inbox.on_message, inbox.on_disconnect
         return client
 
-    def _status(self, state: State, reason: Reason) -> bytes:
-        return encode(Status(state=state, session=self.id, at=utc_now(), reason=reason))
+    def _status(self, state: State, reason: Reason, back_by: Optional[datetime] = None) -> bytes:
+        return encode(Status(state=state, session=self.id, at=utc_now(), reason=reason, back_by=back_by))
 
     def open(self, stopping: threading.Event) -> int:
         """CONNECT, and wait for CONNACK; returns how many bytes a packet may have, 0 for any number.
@@ -161,7 +173,7 @@ class Session:
                 if self._inbox.connack
                 else "the broker closed it without an answer (wrong credentials?)"
             )
-            raise Lost(why or str(code))
+            raise Lost(why or str(code), alone=self._inbox.alone)
 
     def introduce(self, info: Info) -> None:
         """Subscribe to the receipts, then birth and info: both retained, for the broker may have lost them."""
@@ -225,9 +237,9 @@ class Session:
         why = "not authorised: is the host still enrolled?" if code == NOT_AUTHORISED else "refused"
         log.error("the broker refuses %s of %s (0x%02x, %s); they stay in the spool", what, self.host, code, why)
 
-    def say_goodbye(self) -> None:
-        """`offline` by our own word, then DISCONNECT, which keeps the broker from sending the will."""
-        mid = self._publish(STATUS, self._status("offline", "stop"), Sent(), retain=True)
+    def say_goodbye(self, farewell: Farewell) -> None:
+        """`farewell` by our own word, then DISCONNECT, which keeps the broker from sending the will."""
+        mid = self._publish(STATUS, self._status(*farewell), Sent(), retain=True)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while mid in self.sent and time.monotonic() < deadline:
             self.turn()

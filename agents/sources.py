@@ -25,7 +25,7 @@ class Lines(NamedTuple):
     read: int
 
 
-class Source(Protocol):
+class LogSource(Protocol):
     """What is read beside other sources. `name` is its own in the position, `shown` what people call it."""
 
     name: str
@@ -49,7 +49,7 @@ class LogFile:
         self._position = ""
 
     def read(self, kept: str, now: datetime) -> Lines:
-        """See `Source.read`."""
+        """See `LogSource.read`."""
         if self._progress is None or kept != self._position:
             self._progress = self._begin(kept)
         span = self._tail.read(self._place)
@@ -72,7 +72,7 @@ class LogFile:
         return Lines(events, self._position, len(span.lines))
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `LogSource.close`."""
 
     def _begin(self, kept: str) -> Progress[bytes, Place]:
         try:
@@ -105,7 +105,7 @@ class JournalSource:
         self._position = ""
 
     def read(self, kept: str, now: datetime) -> Lines:
-        """See `Source.read`."""
+        """See `LogSource.read`."""
         if self._progress is None or kept != self._position:
             self._journal.close()
             self._progress = self._begin(kept)
@@ -124,7 +124,7 @@ class JournalSource:
         return Lines(events, self._position, len(entries))
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `LogSource.close`."""
         self._journal.close()
 
     def _begin(self, kept: str) -> Progress[Entry, Cursor]:

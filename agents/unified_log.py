@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import subprocess
 import time
 from collections import deque
 from datetime import datetime, timedelta
@@ -15,10 +16,12 @@ from agents.macos_lines import PREDICATE
 from agents.syslog import Line
 from core.clock import parse_time, rfc3339, utc_now
 from core.errors import Invalid
+from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 
 RESTART_SECONDS = 5.0
+TRY_SECONDS = 30.0
 LATE_SECONDS = 1.0  # entries of several processes come in about the order of their times, not quite
 OVERLAP_SECONDS = 60.0  # that `log show` and `log stream` are compared for
 MOST_MARKS = 256
@@ -71,6 +74,7 @@ class UnifiedLog:
         self._overlap_since = utc_now()
         self._restart_at = 0.0
         self._told = ""
+        self._complaint = ""  # of the stream before
 
     def read(self, place: Place) -> Tuple[List[Entry], Place, str]:
         """The entries behind `place` that have come so far, the place behind them, and an alarm when some are lost."""
@@ -81,6 +85,19 @@ class UnifiedLog:
         else:
             entries, alarm = self._read_stream(), ""
         return entries, self._place(place), alarm
+
+    def try_reading(self) -> str:
+        """Why the log cannot be read; empty when it can. It takes some seconds."""
+        since = f"@{int(utc_now().timestamp())}"
+        command = [*self._command, "show", "--info", "--start", since, "--style", "ndjson", "--predicate", PREDICATE]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRY_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return printable(error)
+        said = done.stderr.decode("utf-8", "replace").strip()
+        return printable(said or f"`log` ended with code {done.returncode}") if done.returncode else ""
 
     def close(self) -> None:
         """End the processes."""
@@ -94,6 +111,10 @@ class UnifiedLog:
         if time.monotonic() < self._restart_at:
             return False
         self._restart_at = time.monotonic() + RESTART_SECONDS
+        if self._complaint:
+            # not when it ends: with the agent it ends too, and that is nothing to be told
+            log.warning("`log stream` ended (%s): starting it again", self._complaint)
+            self._complaint = ""
         self._recent = deque((place.since, mark) for mark in place.marks)
         self._overlap = set(place.marks)
         asked = ("--style", "ndjson", "--predicate", PREDICATE)
@@ -136,7 +157,7 @@ class UnifiedLog:
         self._waiting.clear()
         entries = self._take(lines, None)
         if not lines and code is not None:
-            log.warning("`log stream` ended (%s): starting it again", self._stream.complaint())
+            self._complaint = self._stream.complaint()
             self.close()
         return entries
 

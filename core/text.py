@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from typing import Any
 
@@ -16,6 +17,13 @@ def printable(text: object, limit: int = 300) -> str:
     if shown.isprintable():
         return shown
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+
+
+def put_line(text: str) -> None:
+    """Write `text` as a line to standard output, at once; what the console has no character for is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.flush()
 
 
 class LineFormatter(logging.Formatter):

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 
 from agents.run import add_arguments, run
-from core.home import Home
 from core.settings import Settings
 from heimdall.command import add_command, add_commands, make_parser, run_command
 
@@ -25,5 +24,4 @@ def add_agent(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run_agent(settings: Settings, options: argparse.Namespace) -> int:
-    Home(settings.home).prepare()
     return run(settings, options)

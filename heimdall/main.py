@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 
-from agents.run import KINDS
+from agents.kinds import KINDS
 from core.home import Home
 from core.settings import Settings, load
 from heimdall.agent import add_agent

@@ -23,13 +23,15 @@ from core.topics import EVENTS, parse_host_topic
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = """
 import argparse, logging, os, sys
-from agents import agent_linux, run
+from agents import agent_linux, link_mqtt, run
 from core.errors import HeimdallError
 from core.settings import load
 from pathlib import Path
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
 # the machine's own logs are not the test's: the sources are the files that the test names
 def named(name): return Path(os.environ.get(name, "/nonexistent"))
+# nor need a test wait for its turn when its broker is started again
+link_mqtt.RECONNECT_SECONDS = 1.0
 class NoJournal:
     def last(self): return None
     def close(self): pass

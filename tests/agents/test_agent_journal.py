@@ -15,6 +15,7 @@ from waiting import wait_until
 
 from agents.agent_linux import LinuxCollector
 from agents.journal import Cursor, Journal
+from core.clock import utc_now
 from core.messages import Event
 
 pytestmark = pytest.mark.journald
@@ -190,3 +191,13 @@ def test_a_message_of_bytes_is_read(journald: Journald, followers: list[Follower
 def test_without_a_journal_there_is_none() -> None:
     assert Journal(("journalctl", "--namespace=hd-none")).last() is None
     assert Journal(("/nonexistent/journalctl",)).last() is None
+
+
+def test_a_journal_that_can_be_read_is_named_with_its_newest_entry(journald: Journald) -> None:
+    before = utc_now()
+    journald.fail(2)
+    journald.wait_until_written("192.0.2.2 ")
+    [source] = LinuxCollector("web-01", Journal(journald.command), [], [], Path("/nonexistent"), []).sources()
+    assert (source.name, source.trouble) == ("the systemd journal", "")
+    assert source.newest is not None
+    assert before <= source.newest <= utc_now()

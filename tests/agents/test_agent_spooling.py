@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,9 +12,12 @@ from pathlib import Path
 import pytest
 from waiting import free_port, wait_until
 
+from agents import agent as shared_agent
 from agents.agent import Agent
+from agents.agent_firewall import FirewallCollector
 from agents.collector import Reading
 from agents.link_mqtt import MqttLink
+from agents.receiver import Address
 from core.errors import Unavailable
 from core.home import Credential
 from core.ids import uuid7
@@ -46,15 +50,27 @@ class Counting:
         pass
 
 
+class Late(Counting):
+    """Has nothing before the agent is to end, and 250 events then."""
+
+    stopping: threading.Event
+
+    def read(self, position: str | None) -> Reading:
+        self.available = 250 if self.stopping.is_set() else 0
+        return super().read(position)
+
+
 class Running:
     """An agent in a thread, with a spool that a test may look into."""
 
-    def __init__(self, spool: Spool) -> None:
-        self.source = Counting()
+    def __init__(self, spool: Spool, source: Counting | FirewallCollector | None = None) -> None:
+        self.source = source or Counting()
         address = BrokerAddress("mqtt", "127.0.0.1", free_port())
         self.link = MqttLink("web-01", address, lambda: [Credential("web-01", "x")], Info("LINUX", "1"), spool)
         self.agent = Agent("web-01", "boot", self.source, spool, self.link, 1.0)
         self.stopping = threading.Event()
+        if isinstance(source, Late):
+            source.stopping = self.stopping
         self.thread = threading.Thread(target=self.agent.run, args=(self.stopping,))
         self.thread.start()
 
@@ -133,6 +149,35 @@ def test_a_spool_that_is_damaged_while_in_use_is_made_anew_and_says_so(running: 
     texts = running.texts()
     assert any("spool was damaged" in text for text in texts)
     assert [int(text.split()[0]) for text in texts if text[0].isdigit()] == list(range(201, 301))
+
+
+def test_what_has_come_when_the_agent_is_to_end_is_kept(tmp_path: Path) -> None:
+    running = Running(Spool(tmp_path / "spool.db"), Late(size=1))
+    wait_until(lambda: running.agent.spool.source_position("counting") == "0", "the agent looks, and there is nothing")
+    running.stopping.set()
+    running.thread.join()
+    assert [int(text.split()[0]) for text in running.texts()] == list(range(1, 251))
+    assert running.kept() == "250"
+    running.stop()
+
+
+def test_syslog_that_was_received_before_the_end_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_agent, "COLLECT_SECONDS", 3_600.0)  # so that nothing but the end makes it look again
+    collector = FirewallCollector("fw-01", Address("127.0.0.1", free_port()))
+    running = Running(Spool(tmp_path / "spool.db"), collector)
+    wait_until(lambda: running.agent.spool.source_position("firewall") == "0", "the agent listens and has looked")
+    assert collector._receiver is not None
+    backlog = collector._receiver.backlog
+    count = 2_500
+    with socket.create_connection(collector._address, timeout=30) as sender:
+        for number in range(count):
+            sender.sendall(b"<38>sshd[%d]: Failed password for root from 203.0.113.9 port 40122 ssh2\n" % number)
+        wait_until(lambda: len(backlog._messages) == count, "all are received")
+        assert len(running.agent.spool) == 0
+        running.stopping.set()
+        running.thread.join()
+    assert len(running.agent.spool) == count
+    running.stop()
 
 
 def test_events_without_a_place_are_not_accepted_silently(running: Running) -> None:

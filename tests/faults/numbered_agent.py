@@ -34,7 +34,7 @@ from agents.link import Backoff, Link
 from agents.link_http import HttpLink
 from agents.link_mqtt import MqttLink
 from agents.machine import describe_machine
-from agents.run import _Stop
+from agents.stop import Stop
 from core import clock, forwarder, lock
 from core.home import Home, find_login
 from core.messages import Event, OsType
@@ -123,6 +123,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # what was lost or is away shall cost a test a second or two, not ten or sixty; everything else is as it is shipped
     Backoff.__init__.__defaults__ = (0.2, 2.0)
+    link_mqtt.RECONNECT_SECONDS = 0.2
     forwarder.PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE", "1.0"))
     shared_agent.RETRY_SPOOL_SECONDS = float(os.environ.get("TEST_RETRY_SPOOL", "1.0"))
     set_clock(float(os.environ.get("TEST_CLOCK_OFFSET", "0")), int(os.environ.get("TEST_CLOCK_BEATS", "0")))
@@ -137,7 +138,7 @@ def main() -> int:
     home.prepare()
     lock.hold(home.agent_lock, "the agent")
     agent = make_agent(settings, home, int(sys.argv[1]))
-    stop = _Stop()
+    stop = Stop()
     with stop:
         agent.run(stop.event)
     agent.spool.close()
