@@ -76,13 +76,16 @@ class Broker:
 
 
 class Receiver:
-    """Stands in for the ingestor: keeps what comes and sends receipts, or does not (`answers`)."""
+    """Stands in for the ingestor: keeps what comes and sends receipts, or does not (`answers`).
 
-    def __init__(self, port: int) -> None:
+    Two at once need two names: with one, each would end the other's session.
+    """
+
+    def __init__(self, port: int, name: str = "@test") -> None:
         self.answers = True
         self.subscribed = 0
         self.messages: list[MQTTMessage] = []
-        self.client = Client(CallbackAPIVersion.VERSION2, client_id="@test", protocol=MQTTProtocolVersion.MQTTv5)
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTProtocolVersion.MQTTv5)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = lambda client, *_: client.subscribe("heimdall/#", qos=1)
         self.client.on_message = self._on_message

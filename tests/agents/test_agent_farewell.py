@@ -49,7 +49,7 @@ def says(jobs: str) -> str:
 
 def last_status(port: int) -> dict[str, str]:
     """What somebody hears of the host who comes later."""
-    late = Receiver(port)
+    late = Receiver(port, "@late")
     try:
         wait_until(lambda: late.of("status"), "a retained status")
         assert late.of("status")[0].retain

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import logging
+import sys
 
 import pytest
 
-from core.text import LineFormatter, printable
+from core.text import LineFormatter, printable, put_line
 
 FORGED = "a\n2025-12-03T20:49:50.123Z INFO api: forged\r\x1b[31m\u202e\x9b\u2028"
 
@@ -28,3 +30,11 @@ def test_a_record_of_a_log_is_one_line_and_a_traceback_is_indented(fails: bool) 
     assert bool(others) == fails
     assert all(line.startswith("    ") for line in others)
     assert all(line.isprintable() for line in (first, *others))
+
+
+def test_a_console_that_lacks_a_character_gets_its_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding="cp1252", newline="\n") as console:
+        monkeypatch.setattr(sys, "stdout", console)
+        put_line("grün, 緑")
+        assert raw.getvalue() == "grün, \\u7dd1\n".encode("cp1252")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import ssl
@@ -17,7 +18,7 @@ import httpx
 import pytest
 from cryptography import x509
 from heimdall_home import HOST, Running, login_link, outside, running, running_with_tls
-from waiting import wait_until
+from waiting import free_port, wait_until
 
 from broker import certificates
 from broker.handshake import ask, prove_closed
@@ -64,6 +65,15 @@ def only_enrol(folder: Path, host: str, token: str) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
+def check(folder: Path, *words: str) -> tuple[int, dict[str, str]]:
+    """Exit code of `heimdall agent --check` as a firewall's agent, which reads no log, and its levels."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "heimdall", "agent", "--check", "--json", "--kind", "firewall", *words],
+        env={**outside(), "HEIMDALL_HOME": str(folder)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return ended.returncode, {found["about"]: found["level"] for found in json.loads(ended.stdout)["findings"]}
+
+
 def serial(port: int) -> int:
     """The number of the certificate that the server on `port` shows."""
     plain = socket.create_connection(("127.0.0.1", port), 10)
@@ -71,6 +81,21 @@ def serial(port: int) -> int:
         shown = connection.getpeercert(binary_form=True)
     assert shown is not None
     return x509.load_der_x509_certificate(shown).serial_number
+
+
+def test_a_host_that_checks_itself_is_told_whether_it_is_let_in(up: Running, tmp_path: Path) -> None:
+    listen = ("--listen", f"127.0.0.1:{free_port()}")
+    assert only_enrol(tmp_path, "tls-02", up.make_token("tls-02"))[0] == 0
+    code, levels = check(tmp_path, *listen)
+    assert (code, levels.pop("agent")) == (0, "warn")
+    assert set(levels.values()) == {"ok"}
+    assert {"enrolment", "secrets", "broker", "login", "clock", "disk"} <= set(levels)
+
+    assert up.run("revoke", "tls-02").returncode == 0
+    code, levels = check(tmp_path, *listen)
+    assert (code, levels["broker"], levels["login"]) == (1, "ok", "fail")
+    code, levels = check(up.home.path, *listen)
+    assert (code, set(levels.values())) == (0, {"ok"}), "the agent of the server's own machine"
 
 
 def test_a_host_enrols_and_speaks_over_tls(up: Running, tmp_path: Path) -> None:
