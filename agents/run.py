@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 from uuid import uuid4
 
 from agents import agent_firewall, agent_linux, agent_macos, agent_pihole, agent_windows
@@ -26,6 +26,7 @@ from agents.machine import describe_machine
 from agents.reading import FileReader, Summary, by_line, spool_file, wait_until_sent
 from agents.receiver import Address, parse_address
 from agents.renewal import Renewal, logins
+from agents.standing import StandingFile
 from agents.windows_xml import split_events
 from core import lock
 from core.errors import Conflict, Invalid
@@ -68,6 +69,15 @@ KINDS: Dict[str, Kind] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `heimdall agent`, for `run`."""
+    add_work_arguments(parser)
+    parser.add_argument("--only-enroll", action="store_true", help="enrol, and end")
+    parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, or database, from its start")
+    parser.add_argument("--once", action="store_true", help="with --read: end when every event of it is stored")
+    parser.add_argument("--json", action="store_true", help="with --read: print what was read as JSON")
+
+
+def add_work_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of them that an agent at work has, for `install` too."""
     parser.add_argument("--kind", metavar="KIND", help=f"kind of host: {', '.join(KINDS)} (default: this machine's)")
     parser.add_argument("--host", metavar="NAME", help="name to report under (default: HEIMDALL_HOST)")
     intervals = ", ".join(f"{name}: {kind.interval_seconds:.0f}" for name, kind in KINDS.items())
@@ -81,10 +91,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="enrol this host by a token of `heimdall enroll`, then run; - reads it from standard input "
         "(default: HEIMDALL_ENROLL_TOKEN)",
     )  # fmt: skip
-    parser.add_argument("--only-enroll", action="store_true", help="enrol, and end")
-    parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, or database, from its start")
-    parser.add_argument("--once", action="store_true", help="with --read: end when every event of it is stored")
-    parser.add_argument("--json", action="store_true", help="with --read: print what was read as JSON")
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
@@ -92,10 +98,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
     Raises `Invalid` (options, names), `Conflict` (a second agent of one home) and `Unavailable`.
     """
-    kind = _find_kind(options.kind)
-    if options.listen:
-        kind = _listen(kind, parse_address(options.listen))
-    interval = _check_interval(options.interval, kind)
+    kind, interval = choose_kind(options)
     if options.once and not options.read:
         raise Invalid("--once belongs to --read FILE")
     home = Home(settings.home)
@@ -227,7 +230,8 @@ def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval:
         link = HttpLink(host, kind.os_type, settings.api_url, settings.api_key, spool, home.trusted)
     else:
         info = describe_machine(kind.os_type, interval, boot)
-        link = MqttLink(host, settings.broker, _find_logins(settings, home), info, spool)
+        tell = StandingFile(home.agent_standing, boot, info.version).tell
+        link = MqttLink(host, settings.broker, _find_logins(settings, home), info, spool, tell)
     return Agent(host, boot, kind.make_collector(host), spool, link, interval)
 
 
@@ -235,6 +239,14 @@ def _find_logins(settings: Settings, home: Home) -> Logins:
     """How this agent logs in at the broker. Raises `Unavailable` and `Invalid` when it cannot."""
     login = find_login(settings, "agent")
     return (lambda: [login]) if settings.broker.user else (lambda: logins(home))
+
+
+def choose_kind(options: argparse.Namespace) -> Tuple[Kind, float]:
+    """The kind of host that `options` ask for, and the seconds between beats. Raises `Invalid`."""
+    kind = _find_kind(options.kind)
+    if options.listen:
+        kind = _listen(kind, parse_address(options.listen))
+    return kind, _check_interval(options.interval, kind)
 
 
 def _find_kind(name: Optional[str]) -> Kind:

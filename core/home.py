@@ -41,6 +41,7 @@ class Home:
         self.trusted = path / "ca.pem"
         self.tls = path / "tls"
         self.agent_lock = path / "spool" / "agent.lock"
+        self.agent_standing = path / "spool" / "agent.standing"
 
     def prepare(self) -> None:
         """Make the home (mode 0700) with its folders. Raises `Unavailable` when it cannot be written."""
