@@ -43,13 +43,15 @@ def fill_agent(parser: argparse.ArgumentParser) -> None:
     add = partial(_add_command, commands)
     add_work_arguments(add("install", run_install, "Make the agent a service of this machine, which starts at boot."))
     removing = add("uninstall", run_uninstall, "Stop and remove the service.")
-    removing.add_argument("--purge", action="store_true", help="its home too: identity, and what waits in the spool")
+    removing.add_argument(
+        "--purge", action="store_true", default=False, help="its home too: identity, and what waits in the spool"
+    )
     telling = add("status", run_status, "Tell how the service is. Exit code 0: it runs.")
     telling.add_argument("--json", action="store_true", help="print JSON")
     renewing = add(
         "upgrade", run_upgrade, "Take the agent's file of the server where the service is enrolled, if newer."
     )
-    renewing.add_argument("--force", action="store_true", help="an older one too")
+    renewing.add_argument("--force", action="store_true", default=False, help="an older one too")
 
 
 def run_agent(settings: Settings, options: argparse.Namespace) -> int:
