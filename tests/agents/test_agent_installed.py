@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from heimdall_home import Running, running_with_tls
+from machine import oldest_python
 from service_process import ProcessService
 from test_agent_upgrade import agent_of
 from waiting import wait_until
@@ -47,7 +48,7 @@ class Machine:
 
     def run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, MANAGER, self.folder, self.file, *words], env={"PATH": os.environ["PATH"]},
+            [oldest_python(), "-W", "error", MANAGER, self.folder, self.file, *words], env={"PATH": os.environ["PATH"]},
             input=given, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
 
