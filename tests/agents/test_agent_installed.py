@@ -41,14 +41,14 @@ class Machine:
     """A machine with the agent's file in a folder that somebody has fetched it to."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.python = folder, oldest_python()
         self.file = folder / "heimdall-agent.pyz"
         self.service = ProcessService(folder)
         self.home = Home(self.service.home)
 
     def run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [oldest_python(), "-W", "error", MANAGER, self.folder, self.file, *words], env={"PATH": os.environ["PATH"]},
+            [self.python, "-W", "error", MANAGER, self.folder, self.file, *words], env={"PATH": os.environ["PATH"]},
             input=given, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
 
@@ -196,6 +196,6 @@ def test_the_printed_command_installs_by_one_line(up: Running, machine: Machine)
 
 
 def test_a_checkout_is_not_installed_and_the_reason_is_said(machine: Machine) -> None:
-    machine.file = Path(__file__).parents[2]
+    machine.file, machine.python = Path(__file__).parents[2], sys.executable
     done = machine.run("install", "--host", "inst-09")
     assert (done.returncode, "the agent's one file" in done.stderr) == (2, True), done.stderr
