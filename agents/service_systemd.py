@@ -10,7 +10,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 from agents.service import Call, Plan, call, expect_root
 from core import agent_file
-from core.errors import Invalid
+from core.errors import Invalid, Unavailable
 
 NAME = "heimdall-agent"
 STATE = Path("/var/lib")
@@ -102,14 +102,31 @@ class SystemdService:
 
     @contextmanager
     def writing_home(self) -> Iterator[None]:
-        """See `Service.writing_home`. A home that is root's is taken over by systemd at the start."""
+        """See `Service.writing_home`. A home that is root's is taken over by systemd at the start.
+
+        For the block it is root's, lest somebody who has got hold of the agent leads root's writing elsewhere. Raises
+        `Unavailable` when that was tried before.
+        """
+        owner = self.home.stat() if self.home.exists() else None
         try:
+            if owner:
+                self._give(0, 0)
+                self._expect_no_links()
             yield
         finally:
-            if self.home.exists():
-                owner = self.home.stat()
-                for path in self.home.resolve().rglob("*"):
-                    os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+            if owner:
+                self._give(owner.st_uid, owner.st_gid)
+
+    def _give(self, user: int, group: int) -> None:
+        folder = self.home.resolve()
+        for path in (folder, *folder.rglob("*")):
+            if path.is_symlink() or not _has_other_names(path):
+                os.chown(path, user, group, follow_symlinks=False)
+
+    def _expect_no_links(self) -> None:
+        for path in self.home.resolve().rglob("*"):
+            if path.is_symlink() or _has_other_names(path):
+                raise Unavailable(f"{path} is a link, and the agent makes none: look who did, and remove it")
 
     def installed(self) -> bool:
         """See `Service.installed`."""
@@ -133,6 +150,11 @@ class SystemdService:
         self._call("systemctl", "disable", "--now", NAME)
         self.unit.unlink()
         self._call("systemctl", "daemon-reload")
+
+
+def _has_other_names(path: Path) -> bool:
+    """Whether `path` is a file that may be somebody else's elsewhere."""
+    return path.is_file() and path.lstat().st_nlink > 1
 
 
 def write_unit(plan: Plan, home: Path, groups: List[str]) -> str:

@@ -27,6 +27,7 @@ from core.errors import Invalid, Unavailable
 
 FILE = "/usr/local/lib/heimdall/heimdall-agent.pyz"
 LINUX = Plan(["/usr/bin/python3", FILE, "--kind", "linux", "--host", "web-01"], "linux")
+SOMEBODY = 61_234
 TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 
 
@@ -128,17 +129,38 @@ def test_only_groups_that_exist_are_asked_for(monkeypatch: pytest.MonkeyPatch) -
     assert find_groups("firewall") == []
 
 
-def test_what_root_has_written_into_the_home_is_the_agent_s(tmp_path: Path) -> None:
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The home of an agent that has run as somebody."""
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
     home = tmp_path / "home"
     (home / "credentials").mkdir(parents=True)
-    os.chown(home, 61_234, 61_234)
-    with SystemdService(tmp_path, home=home).writing_home():
+    for path in (home, home / "credentials"):
+        os.chown(path, SOMEBODY, SOMEBODY)
+    return home
+
+
+def owners(home: Path) -> set[int]:
+    return {path.lstat().st_uid for path in (home, *home.rglob("*"))}
+
+
+def test_what_root_has_written_into_the_home_is_the_agent_s(home: Path) -> None:
+    with SystemdService(home.parent, home=home).writing_home():
+        assert owners(home) == {0}
         (home / "credentials" / "agent").write_text("web-01:secret")
-        (home / "link").symlink_to(tmp_path / "elsewhere")
-    owners = {path.lstat().st_uid for path in home.rglob("*")}
-    assert owners == {61_234}
+    assert owners(home) == {SOMEBODY}
+
+
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_root_writes_nothing_where_a_link_leads_elsewhere(home: Path, link: str) -> None:
+    elsewhere = home.parent / "root-s-own"
+    elsewhere.write_text("")
+    place = home / "credentials" / "agent"
+    place.symlink_to(elsewhere) if link == "symbolic" else place.hardlink_to(elsewhere)
+    with pytest.raises(Unavailable, match="is a link"), SystemdService(home.parent, home=home).writing_home():
+        pytest.fail("root would write")
+    assert elsewhere.stat().st_uid == 0
 
 
 def test_a_machine_without_systemd_and_who_is_not_root_are_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
