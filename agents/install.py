@@ -47,7 +47,7 @@ def install(service: Service, settings: Settings, options: argparse.Namespace) -
     service.check()
     _expect_only_work(options)
     source = _find_file()
-    _check_interpreter(service)
+    check_interpreter(service)
     kind, _ = choose_kind(options)
     home = Home(service.home)
     with service.writing_home():
@@ -168,7 +168,7 @@ def _find_file() -> Path:
     return Path(archive).resolve()
 
 
-def _check_interpreter(service: Service) -> None:
+def check_interpreter(service: Service) -> None:
     """Raise `Invalid` when the service could not run this interpreter, or a person could change what it runs."""
     for python in (Path(sys.executable), Path(sys.executable).resolve()):
         for folder in service.personal:

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 import pytest
 
 from agents import service
+from agents.install import check_interpreter
 from agents.service import Plan, Service
 from agents.service_launchd import LaunchdService
 from agents.service_systemd import GROUPS, SystemdService, find_groups, write_unit
@@ -172,6 +173,22 @@ def test_a_machine_without_systemd_and_who_is_not_root_are_told_what_to_do(monke
     if not Path("/run/systemd/system").exists():
         with pytest.raises(Invalid, match="systemd does not manage this machine's services"):
             SystemdService().check()
+
+
+def test_a_python_in_somebody_s_home_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    homes = tmp_path / "Users"
+    real, linked = homes / "eve" / "python.exe", tmp_path / "bin" / "python.exe"
+    for path in (real, linked):
+        path.parent.mkdir(parents=True)
+    real.write_text("")
+    linked.symlink_to(real)
+    windows = WindowsTask(tmp_path / "Heimdall", homes)
+    for python in (real, linked):
+        monkeypatch.setattr(sys, "executable", str(python))
+        with pytest.raises(Invalid, match="installed for everybody"):
+            check_interpreter(windows)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python.exe"))
+    check_interpreter(windows)
 
 
 def test_launchd_keeps_it_running_from_boot_on(tmp_path: Path) -> None:

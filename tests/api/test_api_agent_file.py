@@ -47,6 +47,15 @@ def test_its_sha_256_is_sent_as_sha256sum_reads_it(lone_api: Api, tmp_path: Path
     subprocess.run(["sha256sum", "--check", "--strict"], cwd=tmp_path, input=told.content, check=True)
 
 
+def test_what_make_agent_writes_is_what_is_served(lone_api: Api, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "tools.agent_file", tmp_path / "dist"], cwd=ROOT, check=True)
+    written = {path.name: path.read_bytes() for path in (tmp_path / "dist").iterdir()}
+    assert written == {
+        "heimdall-agent.pyz": lone_api.anyone.get("/agent.pyz").content,
+        "heimdall-agent.pyz.sha256": lone_api.anyone.get("/agent.pyz.sha256").content,
+    }
+
+
 def test_its_head_is_the_same_without_the_file(lone_api: Api) -> None:
     head, answer = lone_api.anyone.head("/agent.pyz"), lone_api.anyone.get("/agent.pyz")
     assert (head.status_code, head.content) == (200, b"")
