@@ -1,10 +1,10 @@
-# make up | test | check | lock | soak | fuzz | bench | install | clean: the README says what each is for
+# make up | agent | test | check | lock | soak | fuzz | bench | install | clean: the README says what each is for
 PYTHON ?= python3
 VENV ?= .venv
 PREFIX ?= $(HOME)/.local
 BIN = $(VENV)/bin
 
-.PHONY: up test check lock soak fuzz bench install environment test-environment clean
+.PHONY: up agent test check lock soak fuzz bench install environment test-environment clean
 
 environment:
 	@$(PYTHON) tools/environment.py $(VENV) server
@@ -14,6 +14,9 @@ test-environment:
 
 up: environment
 	@exec $(BIN)/heimdall up
+
+agent: environment
+	@$(BIN)/python -m tools.agent_file
 
 # a file at a time in each of three processes: most tests wait for other processes
 PYTEST = $(BIN)/pytest -n 3 --dist loadfile

@@ -29,11 +29,13 @@ def open_straight(context: ssl.SSLContext) -> urllib.request.OpenerDirector:
     return open_with(context, urllib.request.ProxyHandler({}))
 
 
-def ask(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> Tuple[int, bytes]:
+def ask(
+    opener: urllib.request.OpenerDirector, request: urllib.request.Request, most_bytes: int = LONGEST_ANSWER_BYTES
+) -> Tuple[int, bytes]:
     """Status and body of the answer to `request`, whatever the status. Raises `OSError` and `HTTPException`."""
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return answer.status, answer.read(LONGEST_ANSWER_BYTES)
+            return answer.status, answer.read(most_bytes)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read(LONGEST_ANSWER_BYTES)

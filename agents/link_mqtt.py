@@ -41,10 +41,22 @@ Logins = Callable[[], List[Credential]]
 
 
 class MqttLink:
-    """The agent's session at the broker. `info` is published at each connect, for a broker may forget it."""
+    """The agent's session at the broker. `info` is published at each connect, for a broker may forget it.
 
-    def __init__(self, host: str, broker: BrokerAddress, logins: Logins, info: Info, spool: Spool) -> None:
+    `tell` hears why there is no connection, and an empty text when there is one.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        broker: BrokerAddress,
+        logins: Logins,
+        info: Info,
+        spool: Spool,
+        tell: Optional[Callable[[str], None]] = None,
+    ) -> None:
         self.host, self.broker, self.info = host, broker, info
+        self._tell = tell or (lambda _: None)
         self._logins = logins
         self.connections = 0
         self.beats_lost = 0
@@ -93,8 +105,10 @@ class MqttLink:
                     return
                 delay = backoff.next_seconds(getattr(error, "at_least", 0.0), getattr(error, "alone", False))
                 log.warning("no connection to %s: %s; trying again in %.1f s", self.broker, printable(error), delay)
-            except Exception:  # a packet that paho cannot read must not end the agent for good
+                self._tell(printable(error))
+            except Exception as error:  # a packet that paho cannot read must not end the agent for good
                 delay = backoff.next_seconds()
+                self._tell(printable(error) or type(error).__name__)
                 log.exception("the connection to %s failed; trying again in %.1f s", self.broker, delay)
             # behind the handlers: within one, the error would keep the broken session and its socket
             self._stopping.wait(delay)
@@ -136,6 +150,7 @@ class MqttLink:
         session.introduce(self.info)
         self._online = True
         self.connections += 1
+        self._tell("")
         log.info("connected to %s as %s", self.broker, self.host)
 
     def _forward(self, session: Session) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import socket
 import sys
-from typing import Optional
+from typing import Optional, Tuple
 from uuid import uuid4
 
 from agents import agent_firewall
@@ -24,6 +24,7 @@ from agents.link_mqtt import MqttLink
 from agents.machine import describe_machine
 from agents.receiver import parse_address
 from agents.renewal import Renewal, logins
+from agents.standing import StandingFile
 from agents.stop import Stop
 from core import lock
 from core.errors import HeimdallError, Invalid
@@ -36,6 +37,20 @@ log = logging.getLogger("heimdall.agent")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `heimdall agent`, for `run`."""
+    add_work_arguments(parser)
+    parser.add_argument("--only-enroll", action="store_true", help="enrol, and end")
+    parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, or database, from its start")
+    parser.add_argument("--once", action="store_true", help="with --read: end when every event of it is stored")
+    parser.add_argument("--json", action="store_true", help="with --read, --dry-run and --check: print JSON")
+    parser.add_argument("--dry-run", action="store_true", help="print the events instead of sending and keeping them")
+    parser.add_argument(
+        "--check", action="store_true",
+        help="tell what this host's agent can read, and whether it reaches its server; 1 when something is wrong",
+    )  # fmt: skip
+
+
+def add_work_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of them that an agent at work has, for `install` too."""
     parser.add_argument("--kind", metavar="KIND", help=f"kind of host: {', '.join(KINDS)} (default: this machine's)")
     parser.add_argument("--host", metavar="NAME", help="name to report under (default: HEIMDALL_HOST)")
     intervals = ", ".join(f"{name}: {kind.interval_seconds:.0f}" for name, kind in KINDS.items())
@@ -49,15 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="enrol this host by a token of `heimdall enroll`, then run; - reads it from standard input "
         "(default: HEIMDALL_ENROLL_TOKEN)",
     )  # fmt: skip
-    parser.add_argument("--only-enroll", action="store_true", help="enrol, and end")
-    parser.add_argument("--read", metavar="FILE", help="read this log, plain or .gz, or database, from its start")
-    parser.add_argument("--once", action="store_true", help="with --read: end when every event of it is stored")
-    parser.add_argument("--json", action="store_true", help="with --read, --dry-run and --check: print JSON")
-    parser.add_argument("--dry-run", action="store_true", help="print the events instead of sending and keeping them")
-    parser.add_argument(
-        "--check", action="store_true",
-        help="tell what this host's agent can read, and whether it reaches its server; 1 when something is wrong",
-    )  # fmt: skip
 
 
 def run(settings: Settings, options: argparse.Namespace, stop: Optional[Stop] = None) -> int:
@@ -65,10 +71,7 @@ def run(settings: Settings, options: argparse.Namespace, stop: Optional[Stop] = 
 
     Raises `Invalid` (options, names), `Conflict` (a second agent of one home) and `Unavailable`.
     """
-    kind = find_kind(options.kind)
-    if options.listen:
-        kind = listen_at(kind, parse_address(options.listen))
-    interval = _check_interval(options.interval, kind)
+    kind, interval = choose_kind(options)
     if options.once and not options.read:
         raise Invalid("--once belongs to --read FILE")
     home = Home(settings.home)
@@ -151,8 +154,17 @@ def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval:
     else:
         logins(settings, home)  # without any it ends here
         info = describe_machine(kind.os_type, interval, boot)
-        link = MqttLink(host, settings.broker, lambda: logins(settings, home), info, spool)
+        tell = StandingFile(home.agent_standing, boot, info.version).tell
+        link = MqttLink(host, settings.broker, lambda: logins(settings, home), info, spool, tell)
     return Agent(host, boot, kind.make_collector(host), spool, link, interval)
+
+
+def choose_kind(options: argparse.Namespace) -> Tuple[Kind, float]:
+    """The kind of host that `options` ask for, and the seconds between beats. Raises `Invalid`."""
+    kind = find_kind(options.kind)
+    if options.listen:
+        kind = listen_at(kind, parse_address(options.listen))
+    return kind, _check_interval(options.interval, kind)
 
 
 def _check_interval(interval: Optional[float], kind: Kind) -> float:

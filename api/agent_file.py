@@ -6,7 +6,6 @@ imported: the API knows no more of them than their names.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from functools import lru_cache
 from importlib.metadata import distributions
@@ -20,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import check_query
+from core import agent_file
 from core.errors import Unavailable
 
 PACKAGES = ("agents", "core", "paho")
@@ -42,6 +42,7 @@ _SHEBANG = b"#!/usr/bin/env python3\n"
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
 _UNIX, _MODE = 3, 0o100644 << 16
 
+_SUM = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 _CONTENT = {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 _UNCHANGED = {"description": "It is the file that `If-None-Match` names."}
 
@@ -59,7 +60,7 @@ def make_router() -> APIRouter:
     @lru_cache(maxsize=1)
     def build_once() -> _AgentFile:
         content = build_agent_file()
-        return _AgentFile(content, f'"{hashlib.sha256(content).hexdigest()}"')
+        return _AgentFile(content, f'"{agent_file.digest(content)}"')
 
     @router.head("/agent.pyz", include_in_schema=False)
     @router.get(
@@ -69,13 +70,21 @@ def make_router() -> APIRouter:
         summary="The agent as one file",
     )
     async def send_agent_file(request: Request) -> Response:
-        """`python3 heimdall.pyz agent` is `heimdall agent`, on Python 3.9 or newer. Its `ETag` is its SHA-256."""
+        """`python3 heimdall-agent.pyz` is `heimdall agent`, on Python 3.9 or newer. Its `ETag` is its SHA-256."""
         file = await run_in_threadpool(build_once)
         headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
         if _is_known(request.headers.get("if-none-match", ""), file.etag):
             return Response(status_code=304, headers=headers)
-        headers["Content-Disposition"] = 'attachment; filename="heimdall.pyz"'
+        headers["Content-Disposition"] = f'attachment; filename="{agent_file.NAME}"'
         return Response(file.content, headers=headers, media_type="application/zip")
+
+    @router.get("/agent.pyz.sha256", response_class=Response, responses={200: _SUM}, summary="The agent's SHA-256")
+    async def send_sum() -> Response:
+        """The line that `sha256sum --check` reads, for the file of `GET /agent.pyz`."""
+        file = await run_in_threadpool(build_once)
+        return Response(
+            agent_file.write_sum(file.content), headers={"Cache-Control": "no-cache"}, media_type="text/plain"
+        )
 
     return router
 

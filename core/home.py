@@ -42,6 +42,7 @@ class Home:
         self.tls = path / "tls"
         self.agent_lock = path / "spool" / "agent.lock"
         self.back_by = path / "back-by"
+        self.agent_standing = path / "spool" / "agent.standing"
 
     def prepare(self) -> None:
         """Make the home (mode 0700) with its folders. Raises `Unavailable` when it cannot be written."""

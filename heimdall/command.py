@@ -18,11 +18,13 @@ Command = Callable[[Settings, argparse.Namespace], int]
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser(
+    program: str = "heimdall", meaning: str = "Which machines are alive right now, and what has happened on them?"
+) -> argparse.ArgumentParser:
     """The command line without any command."""
     top = argparse.ArgumentParser(
-        prog="heimdall",
-        description="Which machines are alive right now, and what has happened on them?",
+        prog=program,
+        description=meaning,
         epilog="Settings are variables of the environment: docs/settings.md has them all.",
     )
     top.add_argument("--version", action="version", version=f"heimdall {version('heimdall-siem')}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import re
 import sys
@@ -14,6 +13,7 @@ from datetime import timedelta
 from api.agent_file import build_agent_file
 from api.auth import hash_secret, local_name, make_secret
 from broker import launcher
+from core import agent_file
 from core.clock import rfc3339, utc_now
 from core.errors import Invalid, Unavailable
 from core.home import Home
@@ -68,25 +68,32 @@ def _print_token(options: argparse.Namespace, pattern: str, url: str, token: str
         return
     if options.auto:
         print(token)
-    print(f"# on {pattern}, before {until[:16]}Z, with nothing but Python 3.9 or newer:", file=sys.stderr)
+    where = f"on {pattern}, in an administrator's PowerShell" if write is _write_powershell else f"on {pattern}"
+    print(f"# {where}, before {until[:16]}Z, with nothing but Python 3.9 or newer:", file=sys.stderr)
     print(run, file=sys.stderr if options.auto else sys.stdout)
 
 
 def _write_posix(fetch: str, options: argparse.Namespace, token: str) -> str:
     """The command for a POSIX shell."""
     run = f'python3 -c "{fetch}" && '
+    words = f"--kind {options.kind}" if options.auto else f"--kind {options.kind} --host {options.host}"
+    agent = f"python3 {agent_file.NAME} {words}" if options.run else f"sudo python3 {agent_file.NAME} install {words}"
     if options.auto:
         # many may use it: it goes into a file of the fleet's own, not into a command that a shell remembers
-        return run + f"python3 heimdall.pyz agent --kind {options.kind} --enroll - < TOKEN-FILE"
-    return run + f"HEIMDALL_ENROLL_TOKEN={token} python3 heimdall.pyz agent --kind {options.kind} --host {options.host}"
+        return run + f"{agent} --enroll - < TOKEN-FILE"
+    if options.run:
+        return run + f"HEIMDALL_ENROLL_TOKEN={token} {agent}"
+    # sudo takes no variables along, and `echo` is the shell's own: no process list shows what it is given
+    return run + f"echo {token} | {agent} --enroll -"
 
 
 def _write_powershell(fetch: str, options: argparse.Namespace, token: str) -> str:
     """The same for PowerShell, also that of Windows 10 (5.1), which knows no `&&`."""
     run = f'py -c "{fetch}"; if ($?) {{ '
+    agent = f"py {agent_file.NAME} {'' if options.run else 'install '}--kind {options.kind}"
     if options.auto:
-        return run + f"Get-Content TOKEN-FILE | py heimdall.pyz agent --kind {options.kind} --enroll - }}"
-    agent = f"py heimdall.pyz agent --kind {options.kind} --host {options.host}"
+        return run + f"Get-Content TOKEN-FILE | {agent} --enroll - }}"
+    agent += f" --host {options.host}"
     return run + f"$env:HEIMDALL_ENROLL_TOKEN='{token}'; {agent} }}"
 
 
@@ -95,11 +102,12 @@ def _write_fetch(url: str) -> str:
 
     Whoever answers: its hash decides, so that the host need not know an authority of our own yet.
     """
-    file = hashlib.sha256(build_agent_file()).hexdigest()
+    file = agent_file.digest(build_agent_file())
     trusting = ",context=s._create_unverified_context()" if url.startswith("https:") else ""
     return (
         f"import hashlib as h,ssl as s,urllib.request as u;b=u.urlopen('{url}/agent.pyz'{trusting}).read();"
-        f"h.sha256(b).hexdigest()=='{file}' or exit('not the agent of this server');open('heimdall.pyz','wb').write(b)"
+        f"h.sha256(b).hexdigest()=='{file}' or exit('not the agent of this server');"
+        f"open('{agent_file.NAME}','wb').write(b)"
     )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from agents.kinds import KINDS
 from core.home import Home
 from core.settings import Settings, load
-from heimdall.agent import add_agent
+from heimdall.agent import MEANING, fill_agent
 from heimdall.command import DONE, add_command, add_commands, make_parser, run_command
 
 BROKERS = ("auto", "mosquitto", "embedded")
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "(the embedded one); only one ingestor may then run",
     )
     add("api", run_api, "Run the API: REST, the gateway for HTTP agents, and the page.")
-    add_agent(commands)
+    fill_agent(commands.add_parser("agent", help=MEANING, description=MEANING))
     add("login", run_login, "Print a link that logs in to the page, once, within 15 minutes.")
     add("keeper", run_keeper, "Run the keeper: it alone administers the broker's identities.")
     enroll = add("enroll", run_enroll, "Let a host in: print the command with which it enrols itself, within an hour.")
@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     enroll.add_argument("--auto", action="store_true", help="for a fleet: one token for several hosts")
     enroll.add_argument("--uses", type=int, metavar="N", help="with --auto: for how many hosts")
     enroll.add_argument("--url", metavar="URL", help="address of the API for the host (default: as seen from here)")
+    enroll.add_argument(
+        "--run", action="store_true", help="a command that runs the agent as it is, instead of one that installs it"
+    )
     enroll.add_argument("--kind", choices=tuple(KINDS), default="linux", help="kind of host (default: %(default)s)")
     enroll.add_argument("--json", action="store_true", help="print JSON")
     revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")

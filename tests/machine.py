@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import systemd_machine
+
 
 def _mosquitto() -> bool:
     found = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
@@ -83,6 +85,11 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "curl": (lambda: shutil.which("curl") is not None, "needs curl: apt install curl"),
     "sqlite3": (lambda: shutil.which("sqlite3") is not None, "needs the sqlite3 command: apt install sqlite3"),
     "journald": (_journald, "needs root and apt install systemd"),
+    "systemd": (
+        lambda: shutil.which("systemd-analyze") is not None and shutil.which("systemctl") is not None,
+        "needs systemd's programs: apt install systemd",
+    ),
+    "booted": (systemd_machine.is_possible, "needs root, systemd, and to be allowed namespaces of its own"),
     "tmpfs": (_tmpfs, "needs to be root, and allowed to mount a tmpfs"),
     "openssh": (_openssh, "needs root and apt install openssh-server openssh-client sshpass sudo"),
 }

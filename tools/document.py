@@ -16,6 +16,7 @@ from agents import audit_lines, container_lines, firewall_lines, linux_lines, ma
 from agents.floods import SCAN_PORTS
 from agents.pihole_queries import BLOCKED, SEVERITY
 from agents.rules import Rule
+from core.agent_file import NAME as AGENT_FILE
 from core.metrics import COUNTER, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
@@ -49,11 +50,16 @@ def settings_page() -> str:
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
-    """The commands of `heimdall`, by name."""
-    for action in parser()._actions:
+    """The commands of `heimdall`, by name; one below another by both names, such as `agent install`."""
+    return dict(_below(parser(), ""))
+
+
+def _below(command: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in command._actions:
         if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    raise LookupError("the command line has no commands")
+            for word, sub in action.choices.items():
+                yield f"{name}{word}", sub
+                yield from _below(sub, f"{name}{word} ")
 
 
 def commands_page() -> str:
@@ -66,7 +72,11 @@ def commands_page() -> str:
     ]
     for name, command in subcommands().items():
         lines += ["", f"## heimdall {name}", "", command.description or "", ""]
-        options = [action for action in command._actions if "--help" not in action.option_strings]
+        options = [
+            action
+            for action in command._actions
+            if "--help" not in action.option_strings and not isinstance(action, argparse._SubParsersAction)
+        ]
         for action in options:
             value = f" {action.metavar or action.dest.upper()}" if action.nargs != 0 and not action.choices else ""
             choices = f" {'|'.join(map(str, action.choices))}" if action.choices else ""
@@ -238,12 +248,13 @@ def prose() -> list[Path]:
 
 
 def named_commands(page: Path) -> Iterator[list[str]]:
-    """The words of every `heimdall …` and `make …` that a page shows as code."""
+    """The words of every `heimdall …` and `make …` that a page shows as code; the agent's file is `heimdall agent`."""
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
     for line in [*(line for block in blocks for line in block.splitlines()), *spans]:
-        found = re.match(r"(?:[$#] )?(?:[A-Z_]+=\S* )*(?:\S*/)?((?:heimdall|make) .*)", line.strip())
+        agent = re.sub(rf"^(?:sudo )?(?:python3|py) (?:\S*/)?{re.escape(AGENT_FILE)}", "heimdall agent", line.strip())
+        found = re.match(r"(?:[$#] )?(?:[A-Z_]+=\S* )*(?:\S*/)?((?:heimdall|make) .*)", agent)
         if found:
             yield shlex.split(re.split(r"\s*(?:[|;&>]|\s#)", found[1])[0].replace("…", ""))
 
@@ -264,7 +275,10 @@ def wrong_commands() -> list[str]:
                     if name not in known:
                         wrong.append(f"{where}: no command {name}")
                         continue
-                    options = {text for action in known[name]._actions for text in action.option_strings}
+                    below = known.get(" ".join([name, *words[1:2]]), known[name])
+                    options = {
+                        text for action in (*known[name]._actions, *below._actions) for text in action.option_strings
+                    }
                     used = [word.partition("=")[0] for word in words[1:] if word.startswith("--")]
                     wrong += [f"{where}: no option {option}" for option in used if option not in options]
     return wrong

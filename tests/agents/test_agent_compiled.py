@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from machine import oldest_python
 
-from agents.compiled import compile_modules
+from agents.compiled import compile_modules, read_origin
 from api.agent_file import build_agent_file
+from core.agent_file import digest
 from core.errors import Invalid
 
 WHERE = "import sys; sys.path.insert(0, sys.argv[1]); from agents import run; print(run.__file__)"
@@ -50,6 +51,7 @@ def test_another_python_takes_the_sources(file: Path) -> None:
 
 def test_it_is_the_same_however_often_it_is_compiled(served: bytes) -> None:
     once = compile_modules(served)
+    assert read_origin(once) == read_origin(served) == digest(served)
     assert compile_modules(once) == once
     assert once.startswith(b"#!/usr/bin/env python3\n")
 

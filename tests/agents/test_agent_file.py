@@ -29,7 +29,7 @@ def up() -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def file(up: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file as a host fetches it, in a folder with nothing beside it."""
-    path = tmp_path_factory.mktemp("bare") / "heimdall.pyz"
+    path = tmp_path_factory.mktemp("bare") / "heimdall-agent.pyz"
     answer = httpx.get(f"{up.url}/agent.pyz")
     assert answer.status_code == 200, answer.text
     path.write_bytes(answer.content)
@@ -45,7 +45,7 @@ def bare() -> list[str]:
 @contextlib.contextmanager
 def agent(bare: list[str], file: Path, home: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [*bare, file.name, "agent", *words], cwd=file.parent, env={"HEIMDALL_HOME": str(home)},
+        [*bare, file.name, *words], cwd=file.parent, env={"HEIMDALL_HOME": str(home)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
@@ -61,13 +61,24 @@ def test_it_knows_its_version(bare: list[str], file: Path) -> None:
 
 
 def test_it_takes_all_options_of_the_agent_and_no_other_command(bare: list[str], file: Path, up: Running) -> None:
-    said = subprocess.run([*bare, file, "agent", "--help"], env={}, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([*bare, file, "--help"], env={}, capture_output=True, text=True, check=True).stdout
     ours = up.run("agent", "--help").stdout
     options = [word for word in ours.replace("[", " ").replace("]", " ").split() if word.startswith("--")]
     assert "--enroll" in options
     assert [option for option in options if option not in said] == []
     other = subprocess.run([*bare, file, "up"], env={}, capture_output=True, text=True, check=False)
     assert (other.returncode, "invalid choice" in other.stderr) == (2, True)
+
+
+def test_the_name_of_the_command_may_stand_before_its_words(bare: list[str], file: Path) -> None:
+    for words in (["--help"], ["install", "--help"], ["--interval", "x"]):
+        said = [
+            subprocess.run([*bare, file, *before, *words], env={}, capture_output=True, text=True, check=False)
+            for before in ([], ["agent"])
+        ]
+        assert (said[0].returncode, said[0].stdout, said[0].stderr) == (
+            said[1].returncode, said[1].stdout, said[1].stderr,
+        )  # fmt: skip
 
 
 def test_without_a_token_it_says_what_to_do(bare: list[str], file: Path, tmp_path: Path) -> None:

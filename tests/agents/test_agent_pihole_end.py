@@ -41,7 +41,7 @@ def up() -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def file(up: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bare") / "heimdall.pyz"
+    path = tmp_path_factory.mktemp("bare") / "heimdall-agent.pyz"
     path.write_bytes(httpx.get(f"{up.url}/agent.pyz").raise_for_status().content)
     return path
 

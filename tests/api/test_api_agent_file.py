@@ -35,9 +35,25 @@ def test_it_is_sent_to_anyone_as_a_file_whose_etag_is_its_sha_256(lone_api: Api)
     answer = lone_api.anyone.get("/agent.pyz")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/zip"
-    assert answer.headers["content-disposition"] == 'attachment; filename="heimdall.pyz"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="heimdall-agent.pyz"'
     assert answer.headers["etag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
     assert lone_api.anyone.get("/agent.pyz").content == answer.content
+
+
+def test_its_sha_256_is_sent_as_sha256sum_reads_it(lone_api: Api, tmp_path: Path) -> None:
+    (tmp_path / "heimdall-agent.pyz").write_bytes(lone_api.anyone.get("/agent.pyz").content)
+    told = lone_api.anyone.get("/agent.pyz.sha256")
+    assert (told.status_code, told.headers["content-type"].partition(";")[0]) == (200, "text/plain")
+    subprocess.run(["sha256sum", "--check", "--strict"], cwd=tmp_path, input=told.content, check=True)
+
+
+def test_what_make_agent_writes_is_what_is_served(lone_api: Api, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "tools.agent_file", tmp_path / "dist"], cwd=ROOT, check=True)
+    written = {path.name: path.read_bytes() for path in (tmp_path / "dist").iterdir()}
+    assert written == {
+        "heimdall-agent.pyz": lone_api.anyone.get("/agent.pyz").content,
+        "heimdall-agent.pyz.sha256": lone_api.anyone.get("/agent.pyz.sha256").content,
+    }
 
 
 def test_its_head_is_the_same_without_the_file(lone_api: Api) -> None:

@@ -22,7 +22,7 @@ GUARDED = [
     ("GET", "/hosts"), ("GET", "/hosts/web-01"), ("GET", "/events"), ("GET", "/events/1"),
 ]  # fmt: skip
 OPEN = [
-    "/livez", "/agent.pyz", "/docs", "/docs/problems", "/openapi.json",
+    "/livez", "/agent.pyz", "/agent.pyz.sha256", "/docs", "/docs/problems", "/openapi.json",
     "/", "/app.js", "/app.css", "/tokens.css", "/favicon.svg",
 ]  # fmt: skip
 

@@ -29,11 +29,12 @@ def printed(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
-def test_a_windows_host_gets_powershell(printed: Callable[..., str]) -> None:
-    command = printed("win-01", "--kind", "windows")
+@pytest.mark.parametrize(("run", "install"), [((), "install "), (("--run",), "")])
+def test_a_windows_host_gets_powershell(printed: Callable[..., str], run: tuple[str, ...], install: str) -> None:
+    command = printed("win-01", "--kind", "windows", *run)
     found = re.fullmatch(
         r'py -c "(.*)"; if \(\$\?\) \{ \$env:HEIMDALL_ENROLL_TOKEN=\'hmd_[\w-]+\'; '
-        r"py heimdall\.pyz agent --kind windows --host win-01 \}",
+        rf"py heimdall-agent\.pyz {install}--kind windows --host win-01 \}}",
         command,
     )
     assert found, command
@@ -44,13 +45,40 @@ def test_a_windows_host_gets_powershell(printed: Callable[..., str]) -> None:
 
 def test_a_fleet_of_windows_hosts_reads_its_token_from_a_file(printed: Callable[..., str]) -> None:
     command = printed("win-*", "--kind", "windows", "--auto", "--uses", "9")
-    assert command.endswith("; if ($?) { Get-Content TOKEN-FILE | py heimdall.pyz agent --kind windows --enroll - }")
+    assert command.endswith(
+        "; if ($?) { Get-Content TOKEN-FILE | py heimdall-agent.pyz install --kind windows --enroll - }"
+    )
     assert "hmd_" not in command
 
 
+@pytest.mark.parametrize("run", [(), ("--run",)])
 @pytest.mark.parametrize("words", [("web-01",), ("web-*", "--auto", "--uses", "9")])
-def test_any_other_host_gets_a_posix_shell(printed: Callable[..., str], words: tuple[str, ...]) -> None:
-    command = printed(*words)
+def test_any_other_host_gets_a_posix_shell(
+    printed: Callable[..., str], words: tuple[str, ...], run: tuple[str, ...]
+) -> None:
+    command = printed(*words, *run)
     assert command.startswith('python3 -c "')
     assert subprocess.run(["sh", "-n", "-c", command], check=False).returncode == 0
-    assert ("hmd_" in command) == (len(words) == 1)
+    assert ("hmd_" in command) == ("--auto" not in words)
+    assert ("sudo python3 heimdall-agent.pyz install --kind linux" in command) == (not run)
+
+
+@pytest.mark.parametrize("run", [(), ("--run",)])
+def test_no_process_is_given_the_token_as_an_argument(
+    printed: Callable[..., str], tmp_path: Path, run: tuple[str, ...]
+) -> None:
+    command = printed("web-01", *run).partition(" && ")[2]
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sudo", "python3"):
+        (programs / name).write_text('#!/bin/sh\necho "arguments: $*"\necho "variable: $HEIMDALL_ENROLL_TOKEN"\ncat\n')
+        (programs / name).chmod(0o755)
+    # `echo` must be the shell's own: there is no other here but `cat`
+    (programs / "cat").symlink_to("/bin/cat")
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], env={"PATH": str(programs)}, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    arguments, variable, *given = done.stdout.splitlines()
+    assert "hmd_" not in arguments
+    assert ("hmd_" in variable, "hmd_" in "".join(given)) == (bool(run), not run)

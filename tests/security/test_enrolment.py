@@ -79,7 +79,7 @@ def shell(command: str, folder: Path) -> Iterator[None]:
 
 
 def test_the_printed_command_makes_a_host_that_speaks_as_itself(up: Running, tmp_path: Path) -> None:
-    printed = up.run("enroll", "web-10").stdout.strip()
+    printed = up.run("enroll", "web-10", "--run").stdout.strip()
     token = read_printed(printed)
     with shell(printed, tmp_path):
         wait_until(lambda: up.host("web-10"), "the enrolled host is alive")

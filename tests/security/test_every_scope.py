@@ -50,7 +50,8 @@ NEEDS = {
     "GET /metrics": "read",
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
     "GET /livez": None, "GET /readyz": None, "POST /enroll": None, "POST /enroll/renewal": None,
-    "GET /ca.pem": None, "GET /agent.pyz": None, "POST /sessions": None, "DELETE /sessions": None,
+    "GET /ca.pem": None, "GET /agent.pyz": None, "GET /agent.pyz.sha256": None, "POST /sessions": None,
+    "DELETE /sessions": None,
 }  # fmt: skip
 # what only names that are known, a right key or a real token would get
 RARELY_DONE = {

@@ -112,15 +112,15 @@ def test_the_printed_command_takes_no_other_file_than_ours(up: Running, tmp_path
     printed = up.run("enroll", "tls-03").stdout.strip()
     fetch = printed.partition(" && ")[0]
     assert subprocess.run(["sh", "-c", fetch], cwd=tmp_path, timeout=60, check=False).returncode == 0
-    assert (tmp_path / "heimdall.pyz").read_bytes() == httpx.get(f"{up.url}/agent.pyz", verify=up.trust).content
-    (tmp_path / "heimdall.pyz").unlink()
+    assert (tmp_path / "heimdall-agent.pyz").read_bytes() == httpx.get(f"{up.url}/agent.pyz", verify=up.trust).content
+    (tmp_path / "heimdall-agent.pyz").unlink()
     false = Home(tmp_path / "false")
     certificates.init(false, ["127.0.0.1"])
     with tls_server(false) as (port, _):  # whatever it is asked for, its answer is something else
         moved = fetch.replace(f":{up.http_port}", f":{port}")
         ended = subprocess.run(["sh", "-c", moved], cwd=tmp_path, capture_output=True, timeout=60, check=False)
     assert (ended.returncode, b"not the agent of this server" in ended.stderr) == (1, True)
-    assert not (tmp_path / "heimdall.pyz").exists()
+    assert not (tmp_path / "heimdall-agent.pyz").exists()
 
 
 def test_an_agent_over_http_verifies_the_server_too(up: Running, tmp_path: Path) -> None:
