@@ -16,13 +16,19 @@ from store import EnrolledHosts, Key
 
 
 class Voice(NamedTuple):
-    """For which hosts `key` may speak: the one that it is bound to, else all but the `enrolled` (in lower case)."""
+    """For which hosts `key` may speak: the one that it is bound to, else all but the `enrolled`.
+
+    Never for the `revoked`, of whom nothing would be stored. Names are in lower case.
+    """
 
     key: Key
     enrolled: Set[str]
+    revoked: Set[str]
 
     def refusal(self, host: str) -> str | None:
         """Why it may not speak for `host`, `None` when it may."""
+        if host.lower() in self.revoked:
+            return f"{host!r} was revoked: nothing of it is stored until it is enrolled again"
         if self.key.host is not None:
             return (
                 None
@@ -51,11 +57,11 @@ class Voices:
 
     async def of(self, key: Key) -> Voice:
         """The voice of `key`. Raises `Unavailable` when it has never been known who is enrolled."""
-        if key.host is None and time.monotonic() >= self._until:
+        if time.monotonic() >= self._until:
             async with self._reading:
                 if time.monotonic() >= self._until:
                     await self._read()
-        return Voice(key, self._hosts.names)
+        return Voice(key, self._hosts.names, self._hosts.revoked)
 
     async def _read(self) -> None:
         try:

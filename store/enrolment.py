@@ -6,6 +6,7 @@ does it and writes down what came of it. A host's secret lies here sealed for th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -187,12 +188,13 @@ def read_keeper_key(database: Database) -> bytes | None:
 
 
 class EnrolledHosts:
-    """The names of enrolled hosts as of the last `refresh`, in lower case: no two differ only in that."""
+    """The names of enrolled and of revoked hosts at the last `refresh`, in lower case: no two differ only in that."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._newest = 0
         self.names: set[str] = set()
+        self.revoked: set[str] = set()
 
     def refresh(self) -> None:
         """Learn what has changed. Whoever enrols or revokes writes an order, under one lock: newer ones tell who."""
@@ -201,14 +203,17 @@ class EnrolledHosts:
             if newest == self._newest:
                 return
             if self._newest == 0 or newest < self._newest:  # the first time, or an older copy was put in its place
-                query = select(enrolled.c.folded).where(enrolled.c.revoked_at.is_(None))
-                self.names = set(connection.execute(query).scalars())
+                self.names.clear()
+                self.revoked.clear()
+                self._learn(connection.execute(select(enrolled.c.folded, enrolled.c.revoked_at)))
             else:
-                self._learn(connection)
+                of_host = enrolled.c.source_host == _ORDER.host
+                query = select(enrolled.c.folded, enrolled.c.revoked_at).join(keeper_orders, of_host)
+                self._learn(connection.execute(query.where(_ORDER.id > self._newest)))
         self._newest = newest
 
-    def _learn(self, connection: Connection) -> None:
-        of_host = enrolled.c.source_host == _ORDER.host
-        query = select(enrolled.c.folded, enrolled.c.revoked_at).join(keeper_orders, of_host)
-        for name, revoked_at in connection.execute(query.where(_ORDER.id > self._newest)):
-            (self.names.add if revoked_at is None else self.names.discard)(name)
+    def _learn(self, rows: Iterable[Any]) -> None:
+        for name, revoked_at in rows:
+            now, before = (self.names, self.revoked) if revoked_at is None else (self.revoked, self.names)
+            now.add(name)
+            before.discard(name)

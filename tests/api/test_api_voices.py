@@ -27,10 +27,10 @@ def event(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def enroll(api: Api, host: str) -> None:
+def enroll(api: Api, host: str, token: str = "token") -> None:
     now = utc_now()
-    api.store.add_token(f"token of {host}", host, 1, now + timedelta(hours=1), "local:eva", now, replaces=False)
-    assert api.store.use_token(f"token of {host}", host, "secret", b"sealed", now)
+    api.store.add_token(token, host, 1, now + timedelta(hours=1), "local:eva", now, replaces=False)
+    assert api.store.use_token(token, host, "secret", b"sealed", now)
 
 
 def post(api: Api, call: str, host: str = "web-01") -> httpx.Response:
@@ -84,7 +84,7 @@ def test_nothing_that_may_be_sent_is_403_and_nothing_that_fits_422(lone_api: Api
 
 
 @pytest.mark.parametrize("call", ["/heartbeat", "/ingest"])
-def test_who_is_enrolled_or_revoked_is_known_soon(
+def test_who_is_enrolled_revoked_or_enrolled_again_is_known_soon(
     api: Api, ingestor: Ingestor, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voices, "CACHE_SECONDS", 0.2)
@@ -92,7 +92,18 @@ def test_who_is_enrolled_or_revoked_is_known_soon(
     enroll(api, "web-01")
     wait_until(lambda: post(api, call).status_code == 403, "the enrolment is known")
     api.store.revoke_host("web-01", "local:eva", utc_now())
-    wait_until(lambda: post(api, call).status_code == 200, "the revocation is known")
+    wait_until(lambda: "was revoked" in post(api, call).text, "the revocation is known: nothing of it would be stored")
+    assert post(api, call).status_code == 403
+    enroll(api, "web-01", "another token")
+    wait_until(lambda: "is enrolled" in post(api, call).text, "it is enrolled again")
+
+
+def test_a_revoked_host_s_own_key_does_not_speak_for_it_either(lone_api: Api) -> None:
+    lone_api.store.add_key(hash_secret("own-key"), "web-01's", ["agent"], "web-01")
+    enroll(lone_api, "web-01")
+    lone_api.store.revoke_host("web-01", "local:eva", utc_now())
+    answer = lone_api.anyone.post("/ingest", headers={"api-key": "own-key"}, json=[event()])
+    assert (answer.status_code, lone_api.spool.batch(0)) == (403, None)
 
 
 def test_a_database_that_went_away_leaves_what_was_known(lone_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

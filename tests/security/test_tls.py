@@ -85,13 +85,13 @@ def serial(port: int) -> int:
 
 def test_a_host_that_checks_itself_is_told_whether_it_is_let_in(up: Running, tmp_path: Path) -> None:
     listen = ("--listen", f"127.0.0.1:{free_port()}")
-    assert only_enrol(tmp_path, "tls-02", up.make_token("tls-02"))[0] == 0
+    assert only_enrol(tmp_path, "tls-08", up.make_token("tls-08"))[0] == 0
     code, levels = check(tmp_path, *listen)
     assert (code, levels.pop("agent")) == (0, "warn")
     assert set(levels.values()) == {"ok"}
     assert {"enrolment", "secrets", "broker", "login", "clock", "disk"} <= set(levels)
 
-    assert up.run("revoke", "tls-02").returncode == 0
+    assert up.run("revoke", "tls-08").returncode == 0
     code, levels = check(tmp_path, *listen)
     assert (code, levels["broker"], levels["login"]) == (1, "ok", "fail")
     code, levels = check(up.home.path, *listen)
