@@ -76,7 +76,7 @@ def test_serialization_failures_lose_nothing(here: Site, chance: random.Random, 
     with survived(here), setting(here, "default_transaction_isolation", isolation):
         other.start()
         try:
-            wait_until(lambda: failures() >= often(20), "transactions cannot be serialized")
+            wait_until(lambda: failures() >= often(20), "transactions cannot be serialized", 90)
         finally:
             enough.set()
             other.join(60)
