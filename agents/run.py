@@ -13,8 +13,6 @@ from uuid import uuid4
 from agents import agent_firewall
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.backfill import Sender, backfill
-from agents.check import check
-from agents.dry_run import dry_run
 from agents.enrolment import enroll
 from agents.farewell import find_farewell, forget_upgrade
 from agents.kinds import KINDS, Kind, find_kind, listen_at
@@ -106,6 +104,9 @@ def run(settings: Settings, options: argparse.Namespace, stop: Optional[Stop] = 
 
 def _look(settings: Settings, options: argparse.Namespace, home: Home, kind: Kind, stop: Stop) -> int:
     """Run `--dry-run` or `--check`: neither sends or keeps anything. Raises `Invalid` and `Conflict`."""
+    from agents.check import check  # noqa: PLC0415 -- an agent at work has no use for it
+    from agents.dry_run import dry_run  # noqa: PLC0415 -- an agent at work has no use for it
+
     if options.dry_run and options.check:
         raise Invalid("give --dry-run or --check, not both")
     if options.enroll or options.only_enroll:

@@ -8,19 +8,16 @@ import platform
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
-from agents.install import describe, install, uninstall
 from agents.run import add_arguments, add_work_arguments, run
-from agents.service import Service
-from agents.service_launchd import LaunchdService
-from agents.service_systemd import SystemdService
-from agents.service_windows import WindowsTask
-from agents.upgrade import upgrade
 from core import agent_file
 from core.errors import Invalid
 from core.settings import Settings
 from heimdall.command import DONE, FAILED, Command, make_parser, run_command
+
+if TYPE_CHECKING:
+    from agents.service import Service
 
 MEANING = "Run this machine's agent, or read one log with --read FILE --once."
 
@@ -36,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fill_agent(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the options of `heimdall agent`, and the commands that make it a service."""
-    parser.set_defaults(command=run_agent, name="agent")
+    parser.set_defaults(command=run, name="agent")
     add_arguments(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add = partial(_add_command, commands)
@@ -53,19 +50,21 @@ def fill_agent(parser: argparse.ArgumentParser) -> None:
     renewing.add_argument("--force", action="store_true", default=False, help="an older one too")
 
 
-def run_agent(settings: Settings, options: argparse.Namespace) -> int:
-    return run(settings, options)
-
-
 def run_install(settings: Settings, options: argparse.Namespace) -> int:
+    from agents.install import install  # noqa: PLC0415 -- an agent at work has no use for it
+
     return install(find_service(), settings, options)
 
 
 def run_uninstall(_: Settings, options: argparse.Namespace) -> int:
+    from agents.install import uninstall  # noqa: PLC0415 -- an agent at work has no use for it
+
     return uninstall(find_service(), options.purge)
 
 
 def run_status(_: Settings, options: argparse.Namespace) -> int:
+    from agents.install import describe  # noqa: PLC0415 -- an agent at work has no use for it
+
     told = describe(find_service())
     if options.json:
         print(json.dumps(told))
@@ -76,6 +75,8 @@ def run_status(_: Settings, options: argparse.Namespace) -> int:
 
 
 def run_upgrade(_: Settings, options: argparse.Namespace) -> int:
+    from agents.upgrade import upgrade  # noqa: PLC0415 -- an agent at work has no use for it
+
     return upgrade(find_service(), options.force)
 
 
@@ -87,6 +88,10 @@ def _say(value: object) -> str:
 
 def find_service() -> Service:
     """The service of this machine's kind. Raises `Invalid` when that is unknown."""
+    from agents.service_launchd import LaunchdService  # noqa: PLC0415 -- an agent at work has no use for it
+    from agents.service_systemd import SystemdService  # noqa: PLC0415 -- an agent at work has no use for it
+    from agents.service_windows import WindowsTask  # noqa: PLC0415 -- an agent at work has no use for it
+
     services: dict[str, Callable[[], Service]] = {
         "Linux": SystemdService, "Darwin": LaunchdService, "Windows": WindowsTask.of_this_machine
     }  # fmt: skip
