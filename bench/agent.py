@@ -24,11 +24,10 @@ _FOLLOW = """
 import sys
 from pathlib import Path
 from agents import agent_linux, run
+from agents.journal import Journal
 from heimdall.agent import main
-class NoJournal:
-    def last(self, *_): return None
-    def close(self): pass
-made = lambda host: agent_linux.LinuxCollector(host, NoJournal(), [Path(sys.argv[1])], (), Path("/nonexistent"), ())
+nothing = Path("/nonexistent")
+made = lambda host: agent_linux.LinuxCollector(host, Journal([str(nothing)]), [Path(sys.argv[1])], (), nothing, ())
 run.KINDS["linux"] = run.KINDS["linux"]._replace(make_collector=made)
 sys.exit(main(["agent", "--kind", "linux"]))
 """
