@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Callable
@@ -22,17 +21,13 @@ SHOWN_CHARS = 500  # of a line for a person
 def dry_run(kind: Kind, host: str, file: str, once: bool, as_json: bool, stop: Stop) -> int:
     """Print the events of `file`, if any, then without `once` what happens from now on; the exit code.
 
-    Raises `Invalid` and `Conflict` as reading does.
+    Raises `Invalid` and `Conflict` as reading does, and `BrokenPipeError` when nobody reads any more.
     """
     write = write_json if as_json else write_line
-    try:
-        if file:
-            _print_file(kind, host, file, write, stop)
-        if not (file and once):
-            _print_new(kind, host, write, stop)
-    except BrokenPipeError:
-        # whoever reads has had enough; what the buffer still holds goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if file:
+        _print_file(kind, host, file, write, stop)
+    if not (file and once):
+        _print_new(kind, host, write, stop)
     return stop.code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import os
 import socket
 import sys
 from typing import Optional, Tuple
@@ -119,9 +120,14 @@ def _look(settings: Settings, options: argparse.Namespace, home: Home, kind: Kin
         # a home that cannot be read is no obstacle here
         host = _find_host(settings, options, None)
     with stop:
-        if options.dry_run:
-            return dry_run(kind, host, options.read, options.once, options.json, stop)
-        return check(_find_server(settings, home), home, kind, host, options.json)
+        try:
+            if options.dry_run:
+                return dry_run(kind, host, options.read, options.once, options.json, stop)
+            return check(_find_server(settings, home), home, kind, host, options.json)
+        except BrokenPipeError:
+            # whoever reads has had enough; what the buffer still holds goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return stop.code
 
 
 def _enroll(settings: Settings, options: argparse.Namespace, home: Home, host: str, stop: Stop) -> None:

@@ -83,6 +83,17 @@ def test_who_reads_no_further_is_no_fault(log: Path, tmp_path: Path) -> None:
         assert process.wait(30) == 0
 
 
+def test_nor_is_who_reads_nothing_of_a_check(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "heimdall", "agent", "--check"], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE,
+        env={**os.environ, "HEIMDALL_HOME": str(tmp_path / "home"), "HEIMDALL_HOST": "web-01"}, timeout=60, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
