@@ -1,12 +1,10 @@
-"""A Mosquitto of their own, a stand-in for the ingestor, and agents as processes, for the agents' tests."""
+"""A stand-in for the ingestor, and agents as processes, for the agents' tests."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +14,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from waiting import free_port, wait_until
+from waiting import wait_until
 
 from core.topics import EVENTS, parse_host_topic
 
@@ -47,32 +45,6 @@ except HeimdallError as error:
     sys.stderr.write(f"{error}\\n")
     sys.exit(1)
 """
-
-
-class Broker:
-    """A Mosquitto on a free port, anonymous, started again on the same port after a kill."""
-
-    def __init__(self, folder: Path, extra: str = "") -> None:
-        self.port = free_port()
-        folder.mkdir(parents=True, exist_ok=True)
-        self.config = folder / "mosquitto.conf"
-        self.config.write_text(f"{extra}\nlistener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        self.process = subprocess.Popen([program, "-c", str(self.config)], stderr=subprocess.DEVNULL)
-        wait_until(self._answers, "the broker listens")
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def kill(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
 
 
 class Receiver:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, Broker, Receiver
+from agent_process import AgentProcess, Receiver
+from plain_mosquitto import Broker
 
 
 @pytest.fixture

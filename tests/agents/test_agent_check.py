@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_process import AgentProcess, Broker, Receiver, failed_logins
+from agent_process import AgentProcess, Receiver, failed_logins
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from plain_mosquitto import Broker
 from waiting import wait_until
 
 from agents.reach import compare_clocks

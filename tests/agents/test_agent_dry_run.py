@@ -12,7 +12,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from agent_process import LAUNCH, ROOT, AgentProcess, Broker, Receiver, failed_logins
+from agent_process import LAUNCH, ROOT, AgentProcess, Receiver, failed_logins
+from plain_mosquitto import Broker
 from waiting import wait_until
 
 Start = Callable[..., AgentProcess]

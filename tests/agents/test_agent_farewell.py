@@ -13,7 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, Broker, Receiver
+from agent_process import AgentProcess, Receiver
+from plain_mosquitto import Broker
 from waiting import wait_until
 
 from agents.farewell import LONGEST_SECONDS, SHUT_DOWN, STOPPED, announce_upgrade, find_farewell

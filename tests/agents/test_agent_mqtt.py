@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, Broker, Receiver, failed_logins
+from agent_process import AgentProcess, Receiver, failed_logins
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from plain_mosquitto import Broker
 from sqlite_file import opened
 from waiting import wait_until
 

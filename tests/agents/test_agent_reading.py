@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, Broker, Receiver, failed_logins
+from agent_process import AgentProcess, Receiver, failed_logins
+from plain_mosquitto import Broker
 from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from agent_process import Broker
+from plain_mosquitto import Broker
 from waiting import wait_until
 
 from agents import link_mqtt

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, Broker, Receiver
+from agent_process import AgentProcess, Receiver
+from plain_mosquitto import Broker
 from windows_calls import Windows
 
 from agents import agent_windows

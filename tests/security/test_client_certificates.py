@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import re
 import ssl
@@ -27,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 from heimdall_home import outside
+from plain_mosquitto import Broker
 from waiting import free_port, wait_until
 
-from broker import mosquitto
 from core.clock import utc_now
 from core.errors import Invalid
 from core.home import Home, write_secret
@@ -94,7 +93,7 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder, port, inside = tmp_path_factory.mktemp("broker"), free_port(), free_port()
+    folder, port = tmp_path_factory.mktemp("broker"), free_port()
     text = (Path(__file__).parents[2] / "docs" / "tls.md").read_text()
     listener, rights = re.findall(r"```\n((?:per_listener_settings|pattern).*?)```", text, re.DOTALL)
     server, (revoked, certificate) = make("localhost")[0], make("web-09")
@@ -103,29 +102,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (folder / "hosts-ca.pem").write_bytes(AUTHORITY.public_bytes(Encoding.PEM))
     (folder / "hosts.crl").write_bytes(revoke(certificate))
     listener = listener.replace("/etc/mosquitto/heimdall", str(folder)).replace("listener 8884", f"listener {port}")
-    listener += f"\nlistener {inside} 127.0.0.1\nallow_anonymous true\nuser root\n"
-    (folder / "mosquitto.conf").write_text(listener)
-    binary = mosquitto.find_binary()
-    assert binary is not None
+    broker = Broker(folder, listener)
     seen: queue.Queue[str] = queue.Queue()
     watcher = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     watcher.on_connect = lambda client, *_: client.subscribe("#")
     watcher.on_message = lambda _client, _data, message: seen.put(message.topic)
-    with subprocess.Popen([binary, "-c", folder / "mosquitto.conf"]) as process:
-        try:
-            wait_until(lambda: can_connect(watcher, inside), "Mosquitto answers")
-            watcher.loop_start()
-            yield Site(port, revoked, seen)
-        finally:
-            watcher.disconnect()
-            watcher.loop_stop()
-            process.terminate()
-
-
-def can_connect(client: paho.Client, port: int) -> bool:
-    with contextlib.suppress(OSError):
-        return client.connect("127.0.0.1", port) == 0
-    return False
+    try:
+        broker.start()
+        watcher.connect("127.0.0.1", broker.port)
+        watcher.loop_start()
+        yield Site(port, revoked, seen)
+    finally:
+        watcher.disconnect()
+        watcher.loop_stop()
+        broker.kill()
 
 
 def publish(address: BrokerAddress, client_id: str, topic: str) -> int:
