@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from agent_process import AgentProcess, Receiver, failed_logins
 from plain_mosquitto import Broker
+from sqlite_file import opened
 from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
@@ -101,11 +102,17 @@ def test_a_reader_takes_over_when_the_running_agent_dies(
     assert "connected" in reader.said()
 
 
+def waiting(tmp_path: Path) -> int:
+    with opened(tmp_path / "home" / "spool" / "agent.db") as db:
+        return int(db.execute("SELECT count(*) FROM spool").fetchone()[0])
+
+
 def test_an_interrupted_reader_leaves_what_is_spooled_and_says_so(start_agent: Start, tmp_path: Path) -> None:
     sample = tmp_path / "sample.log"
     sample.write_text(failed_logins(30))
     reader = start_agent(1, "--read", str(sample), "--once")
     wait_until(lambda: "no connection" in reader.said(), "it tries")
+    wait_until(lambda: waiting(tmp_path) == 30, "all of it is spooled")
     assert reader.end(signal.SIGINT) == 130
     assert "30 events wait in" in reader.said()
 
