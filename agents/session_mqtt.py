@@ -21,7 +21,7 @@ from agents.bell import Bell
 from agents.farewell import Farewell
 from core.clock import utc_now
 from core.home import Credential
-from core.messages import CONTENT_TYPE, Heartbeat, Info, Reason, State, Status, encode
+from core.messages import CONTENT_TYPE, STATUS_EXPIRY_SECONDS, Heartbeat, Info, Reason, State, Status, encode
 from core.settings import BrokerAddress
 from core.spool import Batch
 from core.tls import make_context
@@ -126,7 +126,10 @@ class Session:
 
     def _make_client(self, credential: Credential) -> Client:
         client = make_client(self.host, self._broker, credential)
-        client.will_set(host_topic(self.host, STATUS), self._status("offline", "lost"), qos=1, retain=True)
+        properties = _make_properties(PacketTypes.WILLMESSAGE)
+        properties.MessageExpiryInterval = STATUS_EXPIRY_SECONDS
+        will = self._status("offline", "lost")
+        client.will_set(host_topic(self.host, STATUS), will, qos=1, retain=True, properties=properties)
         inbox = self._inbox
         client.on_connect, client.on_publish = inbox.on_connect, inbox.on_publish
         client.on_message, client.on_disconnect = inbox.on_message, inbox.on_disconnect
@@ -178,8 +181,14 @@ class Session:
     def introduce(self, info: Info) -> None:
         """Subscribe to the receipts, then birth and info: both retained, for the broker may have lost them."""
         self._client.subscribe(host_topic(self.host, RECEIPT), qos=0)
-        self._publish(STATUS, self._status("online", "start"), Sent(), retain=True)
+        self._publish_status(self._status("online", "start"))
         self._publish(INFO, encode(info), Sent(), retain=True)
+
+    def _publish_status(self, payload: bytes) -> int:
+        def expire(properties: Properties) -> None:
+            properties.MessageExpiryInterval = STATUS_EXPIRY_SECONDS
+
+        return self._publish(STATUS, payload, Sent(), expire, retain=True)
 
     def publish_beat(self, beat: Heartbeat) -> None:
         """A heartbeat that the broker keeps for two intervals at most."""
@@ -239,7 +248,7 @@ class Session:
 
     def say_goodbye(self, farewell: Farewell) -> None:
         """`farewell` by our own word, then DISCONNECT, which keeps the broker from sending the will."""
-        mid = self._publish(STATUS, self._status(*farewell), Sent(), retain=True)
+        mid = self._publish_status(self._status(*farewell))
         deadline = time.monotonic() + PATIENCE_SECONDS
         while mid in self.sent and time.monotonic() < deadline:
             self.turn()

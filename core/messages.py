@@ -26,6 +26,7 @@ EventType = Literal[
 ]  # fmt: skip
 State = Literal["online", "offline", "away"]
 Reason = Literal["start", "stop", "reboot", "shutdown", "upgrade", "lost"]
+VerdictState = Literal["new", "online", "late", "zombie", "offline", "missing", "away", "overdue"]
 
 OS_TYPES: Tuple[str, ...] = get_args(OsType)
 EVENT_TYPES: Tuple[str, ...] = get_args(EventType)
@@ -35,6 +36,9 @@ MAX_ADDRESS_LENGTH = 45  # in characters, such as ffff:ffff:ffff:ffff:ffff:ffff:
 MAX_EVENTS_PER_MESSAGE = 1_000
 MAX_MESSAGE_BYTES = 1_048_576
 DEFAULT_INTERVAL_SECONDS = 60
+# ten years. A broker counts an expiry down (MQTT 5, section 3.3.2.3.3), so what is left of it tells when a retained
+# status was published, or a will was sent, without anybody's clock
+STATUS_EXPIRY_SECONDS = 315_360_000
 CONTENT_TYPE = "application/json"
 
 
@@ -107,6 +111,19 @@ class Info:
     tags: List[str] = field(default_factory=list)
     boot: str = ""
     machine_id: str = ""
+
+
+@dataclass
+class Verdict:
+    """What a host is held to be, since when by the server's clock, and why.
+
+    `back_by` belongs to `away` and `overdue`: when the host is to be back, by the server's clock.
+    """
+
+    state: VerdictState
+    since: datetime
+    reason: str
+    back_by: Optional[datetime] = None
 
 
 @dataclass

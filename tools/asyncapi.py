@@ -31,12 +31,17 @@ CHANNELS = (
     ),
     Channel(
         "status", f"{topics.HOSTS}/{HOST}/status", "Status", "agent",
-        "Retained: the birth at connect, the goodbye at the end; else the broker publishes the will.",
+        "Retained: the birth at connect, the goodbye at the end; else the broker publishes the will. It expires after "
+        "ten years, so that what is left of that tells when it was published.",
     ),
     Channel("info", f"{topics.HOSTS}/{HOST}/info", "Info", "agent", "Retained, at connect."),
     Channel(
         "receipt", f"{topics.HOSTS}/{HOST}/receipt", "Receipt", "ingestor",
         "QoS 0, after the commit: the correlation data of the batch that is stored, as it came.",
+    ),
+    Channel(
+        "verdict", f"{topics.HOSTS}/{HOST}/verdict", "Verdict", "watch",
+        "Retained: what the host is held to be, since when, and why.",
     ),
     Channel("dead", topics.DEAD, "DeadNotice", "ingestor", "What was refused, without its payload."),
     Channel(
@@ -55,12 +60,13 @@ PARAMETERS = {
 def schemas() -> dict[str, Any]:
     """The JSON Schemas of all messages, by name."""
     types = [
-        messages.Event, messages.Heartbeat, messages.Status, messages.Info, messages.DeadNotice, messages.ServiceStatus,
+        messages.Event, messages.Heartbeat, messages.Status, messages.Info, messages.Verdict, messages.DeadNotice,
+        messages.ServiceStatus,
     ]  # fmt: skip
     _, found = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     for schema in found.values():
         for name, field in schema["properties"].items():
-            if name in ("timestamp", "at", "sent_at", "back_by"):
+            if name in ("timestamp", "at", "sent_at", "back_by", "since"):
                 for part in field.get("anyOf", [field]):
                     if part["type"] == "string":
                         part["format"] = "date-time"
