@@ -167,3 +167,34 @@ class Order:
     sealed: bytes | None
     done: bool
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """An interval in which a host was not alive. `ended_at` is `None` while it lasts.
+
+    `cause` is the last thing that was known of it: crashed, stopped, shutdown, silent, zombie, away (as announced),
+    overdue (announced, and longer) or missing.
+    """
+
+    source_host: str
+    began_at: datetime
+    ended_at: datetime | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeatHour:
+    """What was counted about a host's heartbeats in an hour that began at `hour`.
+
+    `expected` is what its interval asked for, `lost` what is missing in `seq`; latency is from `sent_at` to when it
+    came in, in seconds, with the clock's skew taken out: its sum, and of its distribution the counts of the buckets.
+    """
+
+    source_host: str
+    hour: datetime
+    beats: int
+    expected: float
+    lost: int
+    latency_sum: float
+    latency_counts: Sequence[int]
