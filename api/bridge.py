@@ -20,7 +20,6 @@ import time
 from paho.mqtt.client import MQTTMessage
 
 from api.connection import NOBODY_SUBSCRIBED, REFUSED_FROM, SUCCESS, Connection, Message
-from api.signs import Signs
 from core.clock import utc_now
 from core.errors import HeimdallError, Unavailable
 from core.forwarder import Forwarder
@@ -29,6 +28,7 @@ from core.messages import Heartbeat, OsType, Reason, ServiceStatus, State, encod
 from core.settings import Settings
 from core.spool import Batch, Spool
 from core.topics import EVENTS, HEARTBEAT, INFO, RECEIPT, SERVICES, every_host, host_topic, service_topic
+from mqtt.signs import Signs
 
 SIGN_EVERY_SECONDS = 2.0
 SHORTEST_PAUSE_SECONDS = 0.25

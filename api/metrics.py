@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 from starlette.responses import PlainTextResponse, Response
 
 from api.access import Needs, PartsOf, check_query
-from api.signs import Signs
 from core import metrics
 from core.messages import Distribution
+from mqtt.signs import Signs
 
 router = APIRouter(tags=["health"], dependencies=[Depends(Needs("read")), Depends(check_query)])
 

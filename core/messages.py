@@ -26,6 +26,7 @@ EventType = Literal[
 ]  # fmt: skip
 State = Literal["online", "offline", "away"]
 Reason = Literal["start", "stop", "reboot", "shutdown", "upgrade", "lost"]
+AlertState = Literal["open", "resolved"]
 VerdictState = Literal["new", "online", "late", "zombie", "offline", "missing", "away", "overdue"]
 
 OS_TYPES: Tuple[str, ...] = get_args(OsType)
@@ -124,6 +125,23 @@ class Verdict:
     since: datetime
     reason: str
     back_by: Optional[datetime] = None
+
+
+@dataclass
+class Alert:
+    """Something that somebody should know. `since` is when it began, `opened_at` when it was known; UTC.
+
+    `kind` is crashed, silent, zombie, overdue or clone; `source_host` the host that it is about.
+    """
+
+    id: str
+    kind: str
+    source_host: Optional[str]
+    state: AlertState
+    since: datetime
+    opened_at: datetime
+    text: str
+    resolved_at: Optional[datetime] = None
 
 
 @dataclass

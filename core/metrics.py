@@ -35,6 +35,7 @@ METRICS: Tuple[Metric, ...] = (
     Metric("commit_failures", COUNTER, "Attempts to commit that failed and were made again."),
     Metric("reconnects", COUNTER, "Times that a session at the broker was opened again."),
     Metric("messages_unacknowledged", GAUGE, "Messages held that are not committed: the receive maximum in use."),
+    Metric("behind_seconds", GAUGE, "How old what was published may be, at most, without being stored."),
     Metric("receive_maximum", GAUGE, "Messages without PUBACK that the broker may send in a session."),
     Metric("batch_events", HISTOGRAM, "Events in a transaction.", (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000)),
     Metric("commit_seconds", HISTOGRAM, "Seconds that a transaction took, its failed attempts too.", _SECONDS),

@@ -81,6 +81,11 @@ def service_topic(name: str, instance: str) -> str:
     return f"{SERVICES}/{name}/{instance}"
 
 
+def alert_topic(alert_id: str) -> str:
+    """Where the alert `alert_id` is retained while it is open."""
+    return f"{ALERTS}/{alert_id}"
+
+
 def probe_topic(client_id: str, kind: str) -> str:
     """Where an ingestor probes how long messages of `kind` wait: among them, under a name that no host can have."""
     return f"{HOSTS}/{client_id}/{kind}"

@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     top = make_parser()
     commands = add_commands(top)
     add = partial(add_command, commands)
-    up = add("up", run_up, "Run all in one: broker, ingestor, API and this machine's own agent, until Ctrl-C.")
+    up = add("up", run_up, "Run all in one: broker, ingestor, watch, API and this machine's own agent, until Ctrl-C.")
     up.add_argument("--broker", choices=BROKERS, default="auto", help="which broker to start (default: %(default)s)")
     up.add_argument("--bind", metavar="ADDRESS", help="address to listen on (default: HEIMDALL_BIND)")
     up.add_argument(
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         help="subscribe plainly, for a broker that keeps nothing for an absent member of a shared subscription "
         "(the embedded one); only one ingestor may then run",
     )
+    add("watch", run_watch, "Watch over the hosts: judges silence, keeps outages, opens alerts.")
     add("api", run_api, "Run the API: REST, the gateway for HTTP agents, and the page.")
     fill_agent(commands.add_parser("agent", help=MEANING, description=MEANING))
     add("login", run_login, "Print a link that logs in to the page, once, within 15 minutes.")
@@ -127,6 +128,13 @@ def run_ingest(settings: Settings, options: argparse.Namespace) -> int:
 
     Home(settings.home).prepare()
     return run(settings, shared=not options.unshared)
+
+
+def run_watch(settings: Settings, _: argparse.Namespace) -> int:
+    from watch.main import run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings)
 
 
 def run_api(settings: Settings, _: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`heimdall up`: broker, ingestor, API and this machine's own agent, as processes under one supervisor."""
+"""`heimdall up`: broker, ingestor, watch, API and this machine's own agent, as processes under one supervisor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READY_SECONDS = 30.0
 AGENT_WAITS_SECONDS = 15.0
 RENEW_EVERY_SECONDS = 3_600.0
 # who ends first: the agent says goodbye while its broker is still there
-STOP_ORDER = ("agent", "api", "ingest", "keeper", "broker")
+STOP_ORDER = ("agent", "api", "watch", "ingest", "keeper", "broker")
 # what is meant for an agent that reports elsewhere
 _NOT_OURS = ("SIEM_API_URL", "HEIMDALL_ENROLL_TOKEN")
 
@@ -89,7 +89,7 @@ class Up:
         self, settings: Settings, home: Home, environment: dict[str, str], wanted_broker: launcher.Kind
     ) -> None:
         self._settings, self._home = settings, home
-        names = ["ingest", "api"]
+        names = ["ingest", "watch", "api"]
         self._options = {"broker": ["--broker", wanted_broker]}
         self._broker_name = f"broker at {settings.broker}"
         if not settings.broker_set:

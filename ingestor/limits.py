@@ -12,7 +12,7 @@ from core.clock import utc_now
 from core.errors import Unavailable
 from ingestor.meter import PATIENT_SECONDS, Excess, Meter
 from ingestor.metrics import Metrics
-from ingestor.session import Connection
+from mqtt.session import Connection
 from store import Store
 
 log = logging.getLogger("ingestor.limits")
@@ -65,6 +65,11 @@ class Limits:
             found = topics.parse_host_topic(excess.topic)
             if found is not None and self._dealt_with.get(found.host, 0.0) <= now:
                 self._found[found.host] = excess
+
+    def waiting_seconds(self, now: float, idle_since: float) -> float:
+        """How long messages wait on the broker, at most, until they are taken in; 0 on a line that is quiet."""
+        flowing = [kind for kind in self._flowing if now - max(self._taken_at[kind], idle_since) < QUIET_SECONDS]
+        return max((self._meters[kind].waiting_seconds(now) for kind in flowing), default=0.0)
 
     def probe(self, now: float) -> None:
         """Publish a probe into the queue of each session that more than a message a second comes from."""

@@ -17,11 +17,11 @@ from core.errors import Conflict, Invalid
 from core.home import Credential, find_login
 from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
 from core.settings import Settings
-from ingestor.lease import RENEW_SECONDS, Slot
 from ingestor.metrics import Metrics
-from ingestor.session import RECEIVE_MAXIMUM, Session
 from ingestor.write import Writer
+from mqtt.session import RECEIVE_MAXIMUM, Session
 from store import Store, open_store
+from store.slots import RENEW_SECONDS, Slot
 
 log = logging.getLogger("ingestor")
 
@@ -65,6 +65,7 @@ class Ingestor:
         metrics = self._writer.metrics
         values = metrics.values
         metrics.set("messages_unacknowledged", values["messages_received"] - values["messages_acknowledged"])
+        metrics.set("behind_seconds", self._writer.behind_seconds())
         metrics.set("receive_maximum", RECEIVE_MAXIMUM)
         metrics.set("reconnects", sum(max(0, one.reconnects) for one in (self._events, self._presence)))
         return metrics
@@ -177,7 +178,7 @@ def run(settings: Settings, *, shared: bool = True) -> int:
     credential = find_login(settings, "ingestor")
     store = open_store(settings.database_url, keep_days=settings.keep_days, checkpointer=True)
     try:
-        slot = Slot(store)
+        slot = Slot(store, "ingestor")
         with asyncio.Runner(loop_factory=_make_loop) as runner:
             runner.run(_ingest(settings, credential, store, slot, shared))
     finally:

@@ -79,12 +79,15 @@ class Meter:
         """Nothing waited at `at`."""
         self._published_after = at
 
+    def waiting_seconds(self, now: float) -> float:
+        """How long the oldest probe has been on its way; so long, at most, has what comes next been waiting."""
+        return now - next(iter(self._probes.values())).sent_at if self._probes else 0.0
+
     def make_probe(self, now: float) -> bytes | None:
         """The payload of a probe to be published now; `None` when it is not time."""
         if now < self._next_at:
             return None
-        longest = now - next(iter(self._probes.values())).sent_at if self._probes else 0.0
-        self._next_at = now + max(PROBE_SECONDS, max(longest, self._waited_seconds) / PROBES_OUT)
+        self._next_at = now + max(PROBE_SECONDS, max(self.waiting_seconds(now), self._waited_seconds) / PROBES_OUT)
         payload = str(secrets.randbits(60)).encode()
         self._probes[payload] = _Probe(now, self._published_after)
         return payload

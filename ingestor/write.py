@@ -27,7 +27,7 @@ from core.messages import DeadNotice, encode
 from ingestor.batch import Batch
 from ingestor.limits import Limits
 from ingestor.metrics import Metrics
-from ingestor.session import Connection
+from mqtt.session import Connection
 from store import DeadLetter, Store, Unstorable, WriteBatch, Written
 
 log = logging.getLogger("ingestor.write")
@@ -76,6 +76,12 @@ class Writer:
         if since is not None and (seconds := asyncio.get_running_loop().time() - since) > SLOW_COMMIT_SECONDS:
             return f"a commit has been under way for {seconds:.0f} s"
         return "ok"
+
+    def behind_seconds(self) -> float:
+        """How old what was published may be, at most, without being stored."""
+        now = asyncio.get_running_loop().time()
+        committing = 0.0 if self._committing_since is None else now - self._committing_since
+        return committing + self._limits.waiting_seconds(now, self._idle_since)
 
     def deliver_events(self, connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
         """Take messages of the events session; stop reading it while enough waits."""

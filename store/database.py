@@ -24,7 +24,7 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 
 
 # what changes in a transaction that first looks, so that one process at a time may
-Locked = Literal["schema", "leases", "keys", "enrolment"]
+Locked = Literal["schema", "leases", "keys", "enrolment", "verdicts"]
 
 
 class Unstorable(Invalid):

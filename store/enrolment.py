@@ -187,6 +187,13 @@ def read_keeper_key(database: Database) -> bytes | None:
     return None if found is None else bytes(found)
 
 
+def read_enrolled(database: Database) -> list[str]:
+    """The hosts that are enrolled and not revoked."""
+    with database.reading() as connection:
+        query = select(enrolled.c.source_host).where(enrolled.c.revoked_at.is_(None))
+        return list(connection.execute(query).scalars())
+
+
 class EnrolledHosts:
     """The names of enrolled and of revoked hosts at the last `refresh`, in lower case: no two differ only in that."""
 

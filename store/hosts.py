@@ -12,7 +12,7 @@ from sqlalchemy import Connection, FromClause, Select, exists, func, literal, se
 from core.clock import rfc3339, utc_now
 from store.barred import Barred
 from store.database import Database, EventRow, Unstorable
-from store.rows import Beat, Host, HostStatus, WriteBatch
+from store.rows import Beat, Host, HostSignals, HostStatus, WriteBatch
 from store.tables import activity, heartbeats, host_info
 from store.upserts import upsert_row
 
@@ -163,3 +163,27 @@ def read_info(database: Database, name: str) -> str | None:
     with database.reading() as connection:
         found: str | None = connection.execute(select(host_info.c.info).where(host_info.c.source_host == name)).scalar()
     return found
+
+
+def read_signals(database: Database, hosts: Sequence[str] | None = None) -> list[HostSignals]:
+    """When each host, or each of `hosts` that is known, was heard."""
+    known = _joined(database.full_join)
+    columns = select(known.c.hostname, known.c.last_seen)
+    found: list[HostSignals] = []
+    with database.reading() as connection:
+        for part in [None] if hosts is None else _chunks(hosts):
+            query = columns if part is None else columns.where(known.c.hostname.in_(part))
+            found += [HostSignals(*row, None, None, None) for row in connection.execute(query)]
+    return found
+
+
+def _chunks(hosts: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (hosts[start : start + 1_000] for start in range(0, len(hosts), 1_000))
+
+
+def read_new_hosts(database: Database, after: int) -> tuple[list[str], int]:
+    """Hosts that were heard for the first time after the one with the row `after`, and the newest one's row."""
+    query = select(heartbeats.c.source_host, heartbeats.c.id).where(heartbeats.c.id > after)
+    with database.reading() as connection:
+        rows = connection.execute(query).all()
+    return [row.source_host for row in rows], max((row.id for row in rows), default=after)

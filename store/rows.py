@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.messages import Event
+from core.messages import Alert, Event, VerdictState
 
 
 @dataclass(slots=True)  # not frozen, which would double the time to make one
@@ -170,6 +170,17 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class HostSignals:
+    """When a host was heard: `beat_at` is its newest heartbeat, `last_seen` that or its newest events."""
+
+    source_host: str
+    last_seen: datetime | None
+    beat_at: datetime | None
+    interval_s: float | None
+    boot: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outage:
     """An interval in which a host was not alive. `ended_at` is `None` while it lasts.
 
@@ -198,3 +209,28 @@ class BeatHour:
     lost: int
     latency_sum: float
     latency_counts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldVerdict:
+    """What a host is held to be. `version` counts its transitions: 0 when there was none yet."""
+
+    source_host: str
+    state: VerdictState
+    reason: str
+    since: datetime
+    back_by: datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What came of transitions that were claimed: those that are ours now, and of the others what holds instead.
+
+    `opened` and `resolved` are the alerts that came and went with ours.
+    """
+
+    won: list[HeldVerdict]
+    lost: list[HeldVerdict]
+    opened: list[Alert]
+    resolved: list[Alert]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from core.errors import Invalid
-from store import audit, enrolment, hosts, keys, leases, postgres, queries, renewal, sqlite
+from core.messages import Alert
+from store import alerts, audit, enrolment, hosts, keys, leases, outages, postgres, queries, renewal, sqlite, verdicts
 from store.barred import Barred
 from store.database import Database, Unusable
 from store.dead_letters import Cap
@@ -16,12 +17,16 @@ from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
     Beat,
+    Claims,
     EventFilter,
+    HeldVerdict,
     Host,
+    HostSignals,
     HostStatus,
     Key,
     KeyRow,
     Order,
+    Outage,
     StoredEvent,
     WriteBatch,
     Written,
@@ -112,6 +117,38 @@ class Store:
     def get_host(self, name: str) -> Host | None:
         """One host, or `None` when nothing was ever heard of it."""
         return hosts.read_host(self.database, name)
+
+    def read_signals(self, names: Sequence[str] | None = None) -> list[HostSignals]:
+        """When each host, or each of `names` that is known, was heard."""
+        return hosts.read_signals(self.database, names)
+
+    def read_new_hosts(self, after: int) -> tuple[list[str], int]:
+        """Hosts that were heard for the first time since (see `hosts.read_new_hosts`)."""
+        return hosts.read_new_hosts(self.database, after)
+
+    def read_enrolled(self) -> list[str]:
+        """The hosts that are enrolled and not revoked."""
+        return enrolment.read_enrolled(self.database)
+
+    def read_verdicts(self) -> list[HeldVerdict]:
+        """What every host is held to be."""
+        return verdicts.read_verdicts(self.database)
+
+    def claim(self, transitions: Sequence[HeldVerdict], now: datetime) -> Iterator[Claims]:
+        """Make transitions true, each by the first who claims it (see `verdicts.claim`)."""
+        return verdicts.claim(self.database, transitions, now)
+
+    def read_open_alerts(self) -> list[Alert]:
+        """The alerts that are open, in the order in which they were opened."""
+        return alerts.read_open_alerts(self.database)
+
+    def read_alerts(self, limit: int, state: str | None, before: str | None) -> list[Alert]:
+        """A page of alerts, last opened first (see `alerts.read_alerts`)."""
+        return alerts.read_alerts(self.database, limit, state, before)
+
+    def read_outages(self, host: str, since: datetime, limit: int) -> list[Outage]:
+        """The outages of a host that lasted at `since` or began later, newest first."""
+        return outages.read_outages(self.database, host, since, limit)
 
     def get_info(self, name: str) -> str | None:
         """What a host said of itself, as JSON, or `None`."""

@@ -222,6 +222,43 @@ leases = Table(
     Column("expires_at", Moment, nullable=False),
 )
 
+# `version` counts the transitions: who names the one before claims the next
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("source_host", HostName, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("back_by", Moment),
+    Column("version", Integer, nullable=False),
+)
+
+outages = Table(
+    "outages",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("source_host", HostName, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("cause", Text, nullable=False),
+)
+Index("outages_host", outages.c.source_host, outages.c.began_at)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("source_host", HostName),
+    Column("since", Moment, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("resolved_at", Moment),
+    Column("text", Text, nullable=False),
+)
+_open_alerts = alerts.c.resolved_at.is_(None)
+Index("alerts_open", alerts.c.source_host, postgresql_where=_open_alerts, sqlite_where=_open_alerts)
+
 # triggers keep it append-only
 audit = Table(
     "audit",

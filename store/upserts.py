@@ -7,6 +7,7 @@ stored_at, severity 1 … 5), where the numbers are what is to be added.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Table
@@ -41,6 +42,15 @@ ON_CONFLICT = {
         " severity_5 = activity.severity_5 + excluded.severity_5"
     ),
 }
+
+
+def upsert_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert `rows`; where the primary key of one is taken, the row there gets what it says."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = make(table)
+    key = [column.name for column in table.primary_key]
+    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
 
 
 def upsert_row(connection: Connection, table: Table, values: dict[str, Any], keep: tuple[str, ...] = ()) -> Insert:

@@ -43,6 +43,10 @@ CHANNELS = (
         "verdict", f"{topics.HOSTS}/{HOST}/verdict", "Verdict", "watch",
         "Retained: what the host is held to be, since when, and why.",
     ),
+    Channel(
+        "alerts", topics.alert_topic("{id}"), "Alert", "watch",
+        "Retained while it is open, then cleared by an empty message.",
+    ),
     Channel("dead", topics.DEAD, "DeadNotice", "ingestor", "What was refused, without its payload."),
     Channel(
         "services", topics.service_topic("{name}", "{instance}"), "ServiceStatus", "each service",
@@ -53,6 +57,7 @@ CHANNELS = (
 PARAMETERS = {
     "host": {"description": "Name of the host: [A-Za-z0-9._-]{1,253}, but not . or .., compared exactly."},
     "name": {"description": "Name of the service, such as ingestor."},
+    "id": {"description": "The alert's id, a UUID."},
     "instance": {"description": "Tells several instances of a service apart."},
 }
 
@@ -60,13 +65,13 @@ PARAMETERS = {
 def schemas() -> dict[str, Any]:
     """The JSON Schemas of all messages, by name."""
     types = [
-        messages.Event, messages.Heartbeat, messages.Status, messages.Info, messages.Verdict, messages.DeadNotice,
-        messages.ServiceStatus,
+        messages.Event, messages.Heartbeat, messages.Status, messages.Info, messages.Verdict, messages.Alert,
+        messages.DeadNotice, messages.ServiceStatus,
     ]  # fmt: skip
     _, found = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     for schema in found.values():
         for name, field in schema["properties"].items():
-            if name in ("timestamp", "at", "sent_at", "back_by", "since"):
+            if name in ("timestamp", "at", "sent_at", "back_by", "since", "opened_at", "resolved_at"):
                 for part in field.get("anyOf", [field]):
                     if part["type"] == "string":
                         part["format"] = "date-time"

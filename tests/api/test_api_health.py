@@ -9,9 +9,9 @@ from api_parts import Api, Broker, Ingestor
 from paho.mqtt import subscribe
 from waiting import wait_until
 
-from api.signs import Signs
 from core.clock import utc_now
 from core.messages import ServiceStatus, encode
+from mqtt.signs import Signs
 
 
 def ready(api: Api) -> tuple[int, dict[str, Any]]:

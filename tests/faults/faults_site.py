@@ -35,7 +35,8 @@ AGENT = Path(__file__).with_name("numbered_agent.py")
 RUN_INGESTOR = """
 import sys
 from heimdall.main import main
-from ingestor import session, lease
+from mqtt import session
+from store import slots
 {patches}
 sys.exit(main(["ingest", *sys.argv[1:]]))
 """
@@ -80,7 +81,7 @@ class Site:
         return Part(name, [sys.executable, *arguments], {**self.environment, **environment}, log)
 
     def make_ingestor(self, *arguments: str, name: str = "ingestor", patches: str = "", **environment: str) -> Part:
-        """`heimdall ingest`; `patches` are statements on `session` and `lease` that make its patience short."""
+        """`heimdall ingest`; `patches` are statements on `session` and `slots` that make its patience short."""
         if patches:
             return self._part(name, "-c", RUN_INGESTOR.format(patches=patches), *arguments, **environment)
         return self._part(name, "-m", "heimdall", "ingest", *arguments, **environment)

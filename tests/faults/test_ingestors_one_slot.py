@@ -51,7 +51,7 @@ def test_of_two_ingestors_with_one_client_id_the_one_without_the_lease_leaves_an
 ) -> None:
     here.start_broker()
     # one that would look at its lease by itself only in an hour
-    first = replace_ingestor(here, "lease.RENEW_SECONDS = 3600")
+    first = replace_ingestor(here, "slots.RENEW_SECONDS = 3600")
     here.start_ingestor()
     start_agents(here)
     wait_for_more(here)

@@ -9,7 +9,7 @@ import pytest
 from core.home import Credential
 from core.settings import BrokerAddress
 from ingestor.batch import Batch, waited_seconds
-from ingestor.session import Connection, Session
+from mqtt.session import Connection, Session
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SUBACK = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]).write()

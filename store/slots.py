@@ -1,4 +1,4 @@
-"""The slot: which of several ingestors this one is, leased in the database so that no two share a client id."""
+"""The slot: which of several of one service this one is, leased in the database: no two share a client id."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pathlib import Path
 
 from core.clock import utc_now
 from core.errors import Unavailable
-from store import Store
+from store.store import Store
 
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 3.0
-NAME = "ingestor"
 
 
 def _started(pid: int) -> str:
@@ -46,24 +45,24 @@ def is_dead(holder: str) -> bool:
 
 
 class Slot:
-    """A leased slot. Raises `Unavailable` when the database is away."""
+    """A leased slot of the service `name`. Raises `Unavailable` when the database is away."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, name: str) -> None:
+        self._store, self._name = store, name
         pid = os.getpid()
         self.holder = f"{socket.gethostname()}/{pid}/{_started(pid)}/{secrets.token_hex(4)}"
-        self.number = store.take_lease(NAME, self.holder, utc_now(), LEASE_SECONDS, is_dead)
+        self.number = store.take_lease(name, self.holder, utc_now(), LEASE_SECONDS, is_dead)
 
     def renew(self) -> bool:
         """Hold the slot for another while; `False` when somebody else has it now."""
         try:
-            return self._store.renew_lease(NAME, self.number, self.holder, utc_now(), LEASE_SECONDS)
+            return self._store.renew_lease(self._name, self.number, self.holder, utc_now(), LEASE_SECONDS)
         except Unavailable:
             return True  # nobody else can take it either while the database is away
 
     def release(self) -> None:
         """Let the slot go, as far as the database can be told."""
         try:
-            self._store.release_lease(NAME, self.number, self.holder)
+            self._store.release_lease(self._name, self.number, self.holder)
         except Unavailable:
             return

@@ -1,4 +1,4 @@
-"""The ingestor's MQTT 5 session: an `asyncio.Protocol` over the sans-IO codec `mqtt5`.
+"""A service's MQTT 5 session: an `asyncio.Protocol` over the sans-IO codec `mqtt5`.
 
 What is not acknowledged is not sent again on the same connection (MQTT 5, section 4.4), so nothing here
 gives a message up: it is handed on, and acknowledged by whoever has stored it, in the order of receipt.
@@ -21,7 +21,7 @@ from core.messages import CONTENT_TYPE
 from core.settings import BrokerAddress
 from core.tls import make_context
 
-log = logging.getLogger("ingestor.session")
+log = logging.getLogger("mqtt.session")
 
 KEEP_ALIVE_SECONDS = 15
 SESSION_EXPIRY_SECONDS = 600
@@ -180,9 +180,11 @@ class Connection(asyncio.Protocol):
 
 
 class Session:
-    """A persistent session: connects, subscribes, and comes back with jitter, until cancelled.
+    """A session: connects, subscribes, and comes back with jitter, until cancelled.
 
-    `trouble` is empty while subscribed, else what is wrong. `before_return` is awaited before it comes back under
+    The broker keeps a `persistent` one, and what comes for it, for ten minutes; another begins empty each time.
+    `trouble` is empty while subscribed, else what is wrong. `connected` is told of each new connection, before any
+    message of it is delivered. `before_return` is awaited before it comes back under
     its client id, for whoever has that now would be evicted: what it raises ends the session.
     """
 
@@ -195,10 +197,14 @@ class Session:
         deliver: Deliver,
         will: mqtt5.Will | None = None,
         before_return: Callable[[], Awaitable[None]] | None = None,
+        *,
+        persistent: bool = True,
+        connected: Callable[[], None] = lambda: None,
     ) -> None:
         self._address, self._credential, self._client_id = address, credential, client_id
         self._filters, self._deliver, self._will = filters, deliver, will
         self._before_return = before_return
+        self._persistent, self._connected = persistent, connected
         self.connection: Connection | None = None
         self.trouble = "not connected yet"
         self.reconnects = -1  # the first time is none
@@ -230,10 +236,10 @@ class Session:
             self._client_id,
             username=self._credential.user,
             password=self._credential.password.encode(),
-            clean_start=False,
+            clean_start=not self._persistent,
             will=self._will,
             keep_alive=KEEP_ALIVE_SECONDS,
-            session_expiry_interval=SESSION_EXPIRY_SECONDS,
+            session_expiry_interval=SESSION_EXPIRY_SECONDS if self._persistent else 0,
             receive_max=RECEIVE_MAXIMUM,
         )
         context = make_context(self._address) if self._address.tls else None
@@ -247,6 +253,7 @@ class Session:
         answer = await asyncio.wait_for(connection.accepted, 10)
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             raise Unavailable(f"the broker refuses {self._credential.user}: {answer.reason_code.name}")
+        self._connected()
         await connection.subscribe(self._filters)
         self.trouble = ""
         self.reconnects += 1

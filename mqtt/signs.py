@@ -14,6 +14,7 @@ from core.messages import ServiceStatus
 from core.topics import parse_service_topic
 
 HUNG_AFTER_SECONDS = 6.0
+QUEUE_SECONDS = 600.0  # that the broker keeps what an ingestor has left
 
 log = logging.getLogger(__name__)
 _decoder = msgspec.json.Decoder(ServiceStatus)
@@ -69,6 +70,22 @@ class Signs:
         if "" in faults:
             return "ok"
         return "; ".join(faults) or "no sign of life yet"
+
+    def behind_seconds(self, now: float) -> float | None:
+        """How old, at `now` (monotonic), what was published may be without being stored by any ingestor.
+
+        `None` while that is not known: one is not well, or has left a queue to which nobody else has access.
+        """
+        behind: list[float] = []
+        for (service, instance), sign in list(self._signs.items()):
+            age = now - sign.heard
+            if service != "ingestor" or (sign.status.state != "online" and age > QUEUE_SECONDS):
+                continue
+            reported = sign.status.metrics.get("behind_seconds")
+            if _fault(instance, sign, now) or not isinstance(reported, (int, float)):
+                return None
+            behind.append(age + reported)
+        return max(behind, default=None)
 
 
 def _age_seconds(at: datetime, now: datetime) -> float:

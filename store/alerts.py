@@ -1,0 +1,76 @@
+"""Alerts: opened and resolved by verdicts, in the transaction of the transition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from core.ids import uuid7
+from core.messages import Alert, AlertState, VerdictState
+from store.database import Database
+from store.outages import cause_of
+from store.rows import HeldVerdict
+from store.tables import alerts
+
+# a host that was crashed and is then stopped has not come back
+_BACK: frozenset[VerdictState] = frozenset({"online", "late", "away"})
+# who says goodbye is not missed
+_WORDS = {
+    "crashed": "offline: its connection broke and did not come back",
+    "silent": "offline: nothing is heard of it",
+    "zombie": "connected, but gives no heartbeat",
+    "overdue": "not back at the time that it had announced",
+}
+_OPEN = select(alerts).where(alerts.c.resolved_at.is_(None))
+
+
+def keep_alerts(connection: Connection, won: Sequence[HeldVerdict], now: datetime) -> tuple[list[Alert], list[Alert]]:
+    """Open and resolve what the verdicts in `won` make necessary: at most one is open for a host's being gone."""
+    asked = _OPEN.where(alerts.c.source_host.in_([one.source_host for one in won]), alerts.c.kind.in_([*_WORDS]))
+    known = {alert.source_host: alert for alert in map(_alert, connection.execute(asked))}
+    opened = [
+        Alert(str(uuid7()), cause_of(one), one.source_host, "open", one.since, now, _describe(one))
+        for one in won
+        if cause_of(one) in _WORDS and one.source_host not in known
+    ]
+    resolved = [
+        replace(known[one.source_host], state="resolved", resolved_at=now)
+        for one in won
+        if one.state in _BACK and one.source_host in known
+    ]
+    if opened:
+        connection.execute(insert(alerts), [{c.name: getattr(one, c.name) for c in alerts.c} for one in opened])
+    if resolved:
+        ids = [one.id for one in resolved]
+        connection.execute(update(alerts).where(alerts.c.id.in_(ids)).values(resolved_at=now))
+    return opened, resolved
+
+
+def _describe(one: HeldVerdict) -> str:
+    return f"{one.source_host} is {_WORDS[cause_of(one)]}"
+
+
+def _alert(row: Row[Any]) -> Alert:
+    state: AlertState = "open" if row.resolved_at is None else "resolved"
+    return Alert(row.id, row.kind, row.source_host, state, row.since, row.opened_at, row.text, row.resolved_at)
+
+
+def read_open_alerts(database: Database) -> list[Alert]:
+    """The alerts that are open, in the order in which they were opened."""
+    with database.reading() as connection:
+        return [*map(_alert, connection.execute(_OPEN.order_by(alerts.c.id)))]
+
+
+def read_alerts(database: Database, limit: int, state: str | None, before: str | None) -> list[Alert]:
+    """A page of alerts, last opened first: those with an id before `before`, of one `state` or of both."""
+    query: Select[Any] = select(alerts).order_by(alerts.c.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(alerts.c.resolved_at.is_(None) if state == "open" else alerts.c.resolved_at.is_not(None))
+    if before is not None:
+        query = query.where(alerts.c.id < before)
+    with database.reading() as connection:
+        return [*map(_alert, connection.execute(query))]

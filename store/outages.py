@@ -1,0 +1,54 @@
+"""Outages: intervals in which a host was not alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from core.messages import VerdictState
+from store.database import Database
+from store.rows import HeldVerdict, Outage
+from store.tables import outages
+
+DOWN: frozenset[VerdictState] = frozenset({"offline", "missing", "zombie", "away", "overdue"})
+
+_open = (outages.c.source_host == bindparam("host")) & outages.c.ended_at.is_(None)
+_END = update(outages).where(_open).values(ended_at=bindparam("moment"))
+_RENAME = update(outages).where(_open).values(cause=bindparam("word"))
+
+
+def cause_of(one: HeldVerdict) -> str:
+    """What an outage of this verdict is called."""
+    return one.reason if one.state == "offline" else one.state
+
+
+def keep_outages(connection: Connection, pairs: Iterable[tuple[HeldVerdict | None, HeldVerdict]]) -> None:
+    """For each verdict and the one before: an outage begins, goes on under another cause, or ends.
+
+    An announced absence is an interval of its own, for it is counted apart.
+    """
+    begun, ended, renamed = [], [], []
+    for before, one in pairs:
+        was_down, is_down = before is not None and before.state in DOWN, one.state in DOWN
+        apart = before is not None and "away" in (before.state, one.state)
+        if before is not None and was_down and (apart or not is_down):
+            ended.append({"host": one.source_host, "moment": max(one.since, before.since)})
+        if is_down and (apart or not was_down):
+            values = {"source_host": one.source_host, "began_at": one.since, "ended_at": None, "cause": cause_of(one)}
+            begun.append(values)
+        elif is_down and one.state != "missing":
+            renamed.append({"host": one.source_host, "word": cause_of(one)})
+    for statement, rows in ((_END, ended), (insert(outages), begun), (_RENAME, renamed)):
+        if rows:
+            connection.execute(statement, rows)
+
+
+def read_outages(database: Database, host: str, since: datetime, limit: int) -> list[Outage]:
+    """The outages of `host` that lasted at `since` or began later, newest first, at most `limit`."""
+    lasted = outages.c.ended_at.is_(None) | (outages.c.ended_at >= since)
+    columns = (outages.c.source_host, outages.c.began_at, outages.c.ended_at, outages.c.cause)
+    query = select(*columns).where(outages.c.source_host == host, lasted)
+    with database.reading() as connection:
+        return [Outage(*row) for row in connection.execute(query.order_by(outages.c.began_at.desc()).limit(limit))]

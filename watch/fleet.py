@@ -1,0 +1,212 @@
+"""The fleet in memory: what is known of each host, and when it must be looked at again.
+
+Work is in proportion to what changes: a heartbeat of a host that is online is only noted, and a host is judged when
+something is heard that matters, or at the time at which its verdict would change by itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from core.messages import DEFAULT_INTERVAL_SECONDS, Status
+from store import HeldVerdict, HostSignals
+from watch.presence import NEVER, Judgement, Session, Signals, Wait, judge
+from watch.sessions import Sessions
+
+CHECK_SECONDS = 2.0  # until the store is asked again about a host
+EVENTS_ALONE_SECONDS = 300.0  # the interval of a host that gives no heartbeats: silent after 15 minutes, as in /hosts
+
+
+@dataclass(slots=True)
+class Host:
+    """One host. Times are seconds since 1970; `checked_at`: until then the store told all that it had heard."""
+
+    name: str
+    interval_seconds: float = 0.0  # 0: it has never told
+    sessions: Sessions = Sessions()  # noqa: RUF009 -- frozen
+    beat_at: float = NEVER
+    heard_at: float = NEVER
+    checked_at: float = NEVER
+    held: HeldVerdict | None = None
+    judged: Judgement | None = None
+    next_at: float = NEVER
+
+    def signals(self, listening_since: float) -> Signals:
+        """What it is judged by."""
+        interval = self.interval_seconds
+        if not interval:
+            alone = self.beat_at == NEVER and self.sessions.last is None
+            interval = EVENTS_ALONE_SECONDS if alone else DEFAULT_INTERVAL_SECONDS
+        return Signals(interval, listening_since, self.sessions.last, self.beat_at, self.heard_at)
+
+
+class Findings(NamedTuple):
+    """What a look at the fleet found: transitions to be claimed, and what must be known before others may be."""
+
+    transitions: list[HeldVerdict]
+    unproven: bool  # a round trip is needed
+    unchecked: list[str]  # hosts of which the store may have heard events
+
+
+class Fleet:
+    """All hosts. It does no input and output and has no clock; one thread uses it."""
+
+    def __init__(self, listening_since: float) -> None:
+        self._hosts: dict[str, Host] = {}
+        self._due: list[tuple[float, str]] = []
+        self._changed: set[str] = set()
+        self._waiting: set[str] = set()
+        self._listening_since = listening_since
+        self._broker_since = NEVER
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(self._hosts.values())
+
+    def _host(self, name: str) -> Host:
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name)
+            self._changed.add(name)
+        return host
+
+    def add(self, names: Iterable[str]) -> None:
+        """Hosts that there are, whether or not anything is heard of them."""
+        for name in names:
+            self._host(name)
+
+    def hold(self, verdicts: Iterable[HeldVerdict]) -> None:
+        """What hosts are held to be, as the store says."""
+        for held in verdicts:
+            host = self._host(held.source_host)
+            host.held = held
+            by_events = held.state == "late" or held.reason == "silent"
+            host.judged = Judgement(held.state, held.reason, held.since.timestamp(), by_events=by_events)
+            self._changed.add(held.source_host)
+
+    def learn(self, told: Iterable[HostSignals], at: float) -> None:
+        """What the store has heard of hosts; all that there was to hear until `at`."""
+        for one in told:
+            host = self._host(one.source_host)
+            host.checked_at = at
+            self._changed.add(one.source_host)
+            if one.interval_s:
+                host.interval_seconds = one.interval_s
+            beat_at = one.beat_at.timestamp() if one.beat_at else NEVER
+            heard_at = one.last_seen.timestamp() if one.last_seen else NEVER
+            host.beat_at, host.heard_at = max(host.beat_at, beat_at), max(host.heard_at, heard_at)
+
+    def hear_beat(self, name: str, interval_seconds: float, at: float) -> None:
+        """A heartbeat that was published at `at`."""
+        host = self._host(name)
+        if at <= host.beat_at:
+            return
+        host.beat_at = at
+        if host.judged is None or host.judged.state != "online" or host.interval_seconds != interval_seconds:
+            self._changed.add(name)
+        host.interval_seconds = interval_seconds
+
+    def hear_status(self, name: str, status: Status, at: float) -> None:
+        """A status that came live at `at`."""
+        host = self._host(name)
+        host.sessions = host.sessions.hear(status, at)
+        self._changed.add(name)
+
+    def restore_status(self, name: str, status: Status, at: float) -> None:
+        """A status that the broker had retained, published at `at`; `NEVER` when that is not known."""
+        host = self._host(name)
+        host.sessions = host.sessions.restore(status, at, self._vouched(at))
+        self._changed.add(name)
+
+    def _vouched(self, at: float) -> bool:
+        return at >= self._broker_since > NEVER
+
+    def doubt_sessions(self) -> None:
+        """The connection to the broker is a new one: what it has retained tells which sessions are still there."""
+        self._broker_since = NEVER
+        for host in self:
+            host.sessions = host.sessions.doubt()
+
+    def learn_broker_start(self, at: float) -> None:
+        """The broker that we listen to was started at `at`: births that it got since are proven."""
+        if self._broker_since > NEVER and at >= self._broker_since:
+            return
+        self._broker_since = at
+        for host in self:
+            last = host.sessions.last
+            if last is not None and last.state == "online" and not last.proven and self._vouched(last.at):
+                host.sessions = host.sessions.vouch()
+                self._changed.add(host.name)
+
+    def listen_again(self, at: float) -> None:
+        """Until `at` something may not have been heard: everybody has an interval and the grace to speak."""
+        self._listening_since = at
+        self._changed.update(self._hosts)
+
+    def next_at(self) -> float:
+        """When somebody must be looked at, if nothing is heard."""
+        return NEVER if self._changed else (self._due[0][0] if self._due else -NEVER)
+
+    def look(self, now: float, proven_at: float) -> Findings:
+        """Judge whoever must be judged at `now`; everything published until `proven_at` has been heard."""
+        names, self._changed = self._changed, set()
+        names |= self._waiting
+        self._waiting = set()
+        while self._due and self._due[0][0] <= now:
+            at, name = heapq.heappop(self._due)
+            if self._hosts[name].next_at == at:
+                names.add(name)
+        findings = Findings([], False, [])
+        unproven = False
+        for name in names:
+            host = self._hosts[name]
+            found = judge(host.signals(self._listening_since), host.judged, now)
+            if isinstance(found, Wait):
+                self._schedule(host, found.until)
+                continue
+            self._schedule(host, found.next_at)
+            if host.held is not None and _same(host.held, found):
+                host.judged = found
+            elif found.ripe_at > proven_at:
+                unproven = True
+                self._waiting.add(name)
+            elif found.by_events and found.ripe_at > host.checked_at:
+                findings.unchecked.append(name)
+                self._schedule(host, now + CHECK_SECONDS)
+            else:
+                findings.transitions.append(_transition(host, found))
+        return findings._replace(unproven=unproven)
+
+    def _schedule(self, host: Host, at: float) -> None:
+        if at != host.next_at:
+            host.next_at = at
+            if at < -NEVER:
+                heapq.heappush(self._due, (at, host.name))
+
+    def wait_for_events(self) -> list[str]:
+        """Hosts that events alone would bring back, which are not heard here."""
+        return [one.name for one in self if one.judged is not None and one.judged.by_events]
+
+
+def _same(held: HeldVerdict, found: Judgement) -> bool:
+    return held.state == found.state and held.reason in (found.reason, "revoked")
+
+
+def _transition(host: Host, found: Judgement) -> HeldVerdict:
+    last: Session | None = host.sessions.last
+    back_by = last.due_at if last is not None and found.state in ("away", "overdue") else None
+    return HeldVerdict(
+        host.name, found.state, found.reason, moment(found.since), None if back_by is None else moment(back_by),
+        host.held.version if host.held is not None else 0,
+    )  # fmt: skip
+
+
+def moment(seconds: float) -> datetime:
+    """The moment `seconds` after 1970, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,154 @@
+"""Hearing: what comes from the broker, and since when nothing of it can have been missed.
+
+Everything comes on one subscription at QoS 0 and so in the order in which the broker got it: when our own sign of life
+comes back, all that was published before it has been heard. A sign that does not come back in time tells that we hear
+nothing, whatever the cause: a broker that is away or hangs, a network that is cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import mqtt5
+import msgspec
+
+from core import topics
+from core.messages import DEFAULT_INTERVAL_SECONDS, STATUS_EXPIRY_SECONDS, Status
+from mqtt.session import Connection
+from mqtt.signs import Signs
+from watch.fleet import Fleet
+from watch.presence import NEVER
+
+log = logging.getLogger("watch.hearing")
+
+DEAF_SECONDS = 3.0  # without our own sign
+LONGEST_INTERVAL_SECONDS = 7 * 86_400.0
+UPTIME = "$SYS/broker/uptime"
+HEARD = (
+    UPTIME,
+    *(topics.every_host(kind) for kind in (topics.STATUS, topics.HEARTBEAT, topics.VERDICT)),
+    f"{topics.ALERTS}/+",
+    f"{topics.SERVICES}/#",
+)
+_UPTIME = re.compile(rb"(\d+)")
+_TOLD_SECONDS = 60.0
+
+
+class _Beat(msgspec.Struct, gc=False):
+    interval_s: float = DEFAULT_INTERVAL_SECONDS
+    boot: str = ""
+
+
+_status = msgspec.json.Decoder(Status)
+_beat = msgspec.json.Decoder(_Beat)
+_BAD = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError)
+
+
+class Hearing:
+    """Feeds `fleet`, `signs` and what is retained of our own words. `heard` is called after each read."""
+
+    def __init__(self, fleet: Fleet, topic: str, clock: Callable[[], float], heard: Callable[[], None]) -> None:
+        self._fleet, self._topic, self._clock, self._heard = fleet, topic, clock, heard
+        self.signs = Signs()
+        self.proven_at = NEVER  # everything published until then has been heard
+        self._asked: list[float] = []  # when the signs were sent that have not come back
+        self._deaf = True
+        self.verdicts: dict[str, bytes] | None = None  # retained ones, until the first round trip of a connection
+        self.alerts: set[str] | None = None
+        self._told_at = NEVER
+
+    def reconnected(self) -> None:
+        """A new connection is about to be subscribed."""
+        self._deaf, self._asked = True, []
+        self.signs.forget()
+        self.verdicts, self.alerts = {}, set()
+        self._fleet.doubt_sessions()
+
+    def sent_sign(self, at: float) -> None:
+        """A sign of life was published at `at`."""
+        self._asked.append(at)
+
+    def deaf(self, now: float) -> bool:
+        """Whether what is published now may not be heard. It ends with the sign that comes back next."""
+        if self._asked and now - self._asked[0] > DEAF_SECONDS:
+            self._deaf = True
+        return self._deaf
+
+    def deliver(self, _connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
+        """Take what was published; garbage is told of, once a minute, and changes nothing."""
+        now = self._clock()
+        for packet in packets:
+            try:
+                self._take(packet, now)
+            except _BAD as error:
+                if now - self._told_at >= _TOLD_SECONDS:
+                    self._told_at = now
+                    log.warning("%.300r is not heeded: %.200s", packet.topic, error)
+        self._heard()
+
+    def _take(self, packet: mqtt5.PublishPacket, now: float) -> None:
+        found = topics.parse_host_topic(packet.topic)
+        if found is not None:
+            self._take_of_host(packet, found, now)
+        elif packet.topic == self._topic:
+            self._take_sign(packet, now)
+        elif packet.topic == UPTIME:
+            seconds = _UPTIME.match(packet.payload)
+            if seconds is not None:
+                self._fleet.learn_broker_start(now - int(seconds[1]))
+        elif packet.topic.startswith(f"{topics.ALERTS}/") and packet.retain:
+            if self.alerts is not None and packet.payload:
+                self.alerts.add(packet.topic.rpartition("/")[2])
+        else:
+            self.signs.record(packet.topic, packet.payload, packet.retain)
+
+    def _take_of_host(self, packet: mqtt5.PublishPacket, found: topics.HostTopic, now: float) -> None:
+        if found.kind == topics.VERDICT:
+            if self.verdicts is not None and packet.retain:
+                self.verdicts[found.host] = packet.payload
+        elif not packet.payload:
+            return  # what was retained is cleared
+        elif found.kind == topics.STATUS:
+            status = _decode_status(packet.payload)
+            if not packet.retain:
+                self._fleet.hear_status(found.host, status, now)
+                return
+            left = packet.message_expiry_interval
+            self._fleet.restore_status(found.host, status, NEVER if left is None else now - _waited(left))
+        elif found.kind == topics.HEARTBEAT and not packet.retain:
+            beat = _beat.decode(packet.payload)
+            if 0 < beat.interval_s <= LONGEST_INTERVAL_SECONDS:
+                self._fleet.hear_beat(found.host, beat.interval_s, now)
+
+    def _take_sign(self, packet: mqtt5.PublishPacket, now: float) -> None:
+        at = _decode_status(packet.payload).at.timestamp()
+        if at not in self._asked:
+            return  # of an earlier connection, or retained
+        self._asked = [one for one in self._asked if one > at]
+        self.proven_at = at
+        if self._deaf:
+            self._deaf = False
+            self._fleet.listen_again(now)
+            log.info("everything that is published is heard")
+
+
+def _waited(left_seconds: int) -> float:
+    return max(0.0, STATUS_EXPIRY_SECONDS - left_seconds)
+
+
+def _decode_status(payload: bytes) -> Status:
+    status = _status.decode(payload)
+    moments: list[datetime | None] = [status.at, status.back_by]
+    if any(moment is not None and moment.tzinfo is None for moment in moments):
+        raise ValueError("a time without an offset")
+    return status
+
+
+def monotonic_wall_clock() -> Callable[[], float]:
+    """Seconds since 1970 that never jump: the wall clock as it was at the start, and the monotonic one since."""
+    offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset

@@ -1,0 +1,248 @@
+"""The watch's process: hears, judges, claims, speaks.
+
+1. What is heard goes into the fleet in memory.
+2. Whoever is due is judged. What is said for want of a signal waits for a round trip through the broker, and where
+   events would have been a signal for the store, so far as the ingestors have come.
+3. Transitions are claimed in the store, each by one of however many watches there are.
+4. What is committed is retained on the broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Coroutine
+
+import mqtt5
+
+from core import topics
+from core.clock import utc_now
+from core.errors import Conflict, HeimdallError, Invalid
+from core.home import Credential, find_login
+from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
+from core.settings import Settings
+from mqtt.session import Session
+from store import HeldVerdict, Store, open_store
+from store.slots import RENEW_SECONDS, Slot
+from watch.fleet import Fleet, moment
+from watch.hearing import HEARD, Hearing, monotonic_wall_clock
+from watch.speech import missing_verdicts, publish_alerts, publish_verdicts
+
+log = logging.getLogger("watch")
+
+SIGN_OF_LIFE_SECONDS = 2.0
+SHORTEST_SLEEP_SECONDS, LONGEST_SLEEP_SECONDS = 0.02, 1.0
+ASK_AGAIN_SECONDS = 0.25  # between round trips that are asked for
+LOOK_AROUND_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+JUMP_SECONDS = 2.0
+
+
+class ClockJumped(Exception):
+    """The server's clock was set, or it slept: what was heard before cannot be compared with what is heard now."""
+
+
+class Watch:
+    """One watch, from its start to its goodbye, or until the clock jumps."""
+
+    def __init__(self, settings: Settings, credential: Credential, store: Store, slot: Slot) -> None:
+        self._store, self._slot = store, slot
+        self._clock = monotonic_wall_clock()
+        self._session_id = str(uuid.uuid4())
+        self._topic = topics.service_topic("watch", str(slot.number))
+        self._wake = asyncio.Event()
+        self._fleet = Fleet(self._clock())
+        self._hearing = Hearing(self._fleet, self._topic, self._clock, self._wake.set)
+        self._session = Session(
+            settings.broker, credential, f"{credential.user}-{slot.number}", _filters(), self._hearing.deliver,
+            self._will(), self._keep_slot, persistent=False, connected=self._hearing.reconnected,
+        )  # fmt: skip
+        self._trouble = ""
+        self._signed_at = self._looked_around_at = 0.0
+        self._newest_host = 0
+        self._unproven = False
+
+    def _will(self) -> mqtt5.Will:
+        return mqtt5.Will(
+            self._topic, payload=self._status("offline", "lost"), qos=mqtt5.QoS.AT_LEAST_ONCE, retain=True,
+            content_type=CONTENT_TYPE, payload_format_indicator=1,
+        )  # fmt: skip
+
+    def _status(self, state: State, reason: Reason, at: float | None = None) -> bytes:
+        parts = {"hearing": self._session.trouble or "ok", "claims": self._trouble or "ok"} if at is not None else {}
+        when = utc_now() if at is None else moment(at)
+        return encode(ServiceStatus(state, self._session_id, when, reason, None, parts))
+
+    async def run(self) -> None:
+        """Watch until SIGTERM or SIGINT. Raises `ClockJumped`, `Conflict` when another has the slot, and ours."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        await self._remember()
+        work: dict[str, Coroutine[None, None, None]] = {
+            "session": self._session.run(),
+            "judge": self._judge(),
+            "signs of life": self._give_signs(),
+            "slot": self._hold_slot(),
+        }
+        tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
+        waiting = asyncio.create_task(stop.wait(), name="stop")
+        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        self._publish(self._status("offline", "stop"))
+        for task in (waiting, *tasks):
+            task.cancel()
+        await asyncio.gather(waiting, *tasks, return_exceptions=True)
+        await self._session.close()
+        self._slot.release()
+        for task in done - {waiting}:
+            task.result()  # a task that ended by itself has failed: its error ends the process
+
+    async def _remember(self) -> None:
+        """What the store knows of every host, and holds it to be."""
+        at = self._clock()
+        self._fleet.add(await asyncio.to_thread(self._store.read_enrolled))
+        self._fleet.learn(await asyncio.to_thread(self._store.read_signals), at)
+        self._fleet.hold(await asyncio.to_thread(self._store.read_verdicts))
+        _, self._newest_host = await asyncio.to_thread(self._store.read_new_hosts, 0)
+        log.info("watching %d hosts", len(self._fleet))
+
+    async def _judge(self) -> None:
+        jumps = time.time() - self._clock()
+        while True:
+            now = self._clock()
+            longest = ASK_AGAIN_SECONDS if self._unproven else LONGEST_SLEEP_SECONDS
+            pause = min(max(self._fleet.next_at() - now, SHORTEST_SLEEP_SECONDS), longest)
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+            except TimeoutError:
+                pass
+            else:
+                # on a busy line one look serves many messages
+                await asyncio.sleep(SHORTEST_SLEEP_SECONDS)
+            self._wake.clear()
+            now = self._clock()
+            if abs(time.time() - now - jumps) > JUMP_SECONDS:
+                raise ClockJumped
+            if self._hearing.deaf(now):
+                continue
+            try:
+                await self._look(now)
+            except HeimdallError as error:
+                if str(error) != self._trouble:
+                    log.error("verdicts cannot be kept now: %s", error)
+                self._trouble = str(error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _look(self, now: float) -> None:
+        await self._repeat_retained()
+        if now - self._looked_around_at >= LOOK_AROUND_SECONDS:
+            self._looked_around_at = now
+            await self._look_around()
+        found = self._fleet.look(now, self._hearing.proven_at)
+        self._unproven = found.unproven
+        if found.unproven and now - self._signed_at >= ASK_AGAIN_SECONDS:
+            self._sign()
+        if found.unchecked:
+            await self._ask_store(found.unchecked)
+        if found.transitions:
+            await self._claim(found.transitions)
+        self._trouble = ""
+
+    async def _ask_store(self, names: list[str]) -> None:
+        """What the store has heard of these hosts, dated by how far behind the ingestors are."""
+        behind = self._hearing.signs.behind_seconds(time.monotonic())
+        if behind is None:
+            return
+        at = self._clock() - behind
+        self._fleet.learn(await asyncio.to_thread(self._store.read_signals, names), at)
+
+    async def _look_around(self) -> None:
+        """Hosts that are new, and those that are back by events alone."""
+        new, self._newest_host = await asyncio.to_thread(self._store.read_new_hosts, self._newest_host)
+        self._fleet.add(await asyncio.to_thread(self._store.read_enrolled))
+        await self._ask_store([*new, *self._fleet.wait_for_events()])
+
+    async def _claim(self, transitions: list[HeldVerdict]) -> None:
+        claims = self._store.claim(transitions, utc_now())
+        while (done := await asyncio.to_thread(next, claims, None)) is not None:
+            self._fleet.hold([*done.won, *done.lost])
+            connection = self._session.connection
+            if connection is not None:
+                publish_verdicts(connection, done.won)
+                publish_alerts(connection, done.opened, [alert.id for alert in done.resolved])
+            for one in done.won:
+                log.info("%s is %s since %s (%s)", one.source_host, one.state, one.since, one.reason or "heard")
+
+    async def _repeat_retained(self) -> None:
+        """After a connection's first round trip: what the broker does not retain as it should."""
+        connection, verdicts, alerts = self._session.connection, self._hearing.verdicts, self._hearing.alerts
+        if connection is None or verdicts is None or alerts is None:
+            return
+        held = [host.held for host in self._fleet if host.held is not None]
+        open_alerts = await asyncio.to_thread(self._store.read_open_alerts)
+        ids = {alert.id for alert in open_alerts}
+        publish_verdicts(connection, missing_verdicts(held, verdicts))
+        publish_alerts(connection, [one for one in open_alerts if one.id not in alerts], sorted(alerts - ids))
+        self._hearing.verdicts = self._hearing.alerts = None
+
+    def _publish(self, payload: bytes) -> None:
+        connection = self._session.connection
+        if connection is not None:
+            connection.publish(self._topic, payload, retain=True)
+
+    def _sign(self) -> None:
+        """A sign of life; as it comes back, it is a round trip too."""
+        if self._session.trouble:
+            return
+        # as its reader will read it: six digits
+        self._signed_at = round(self._clock(), 6)
+        payload = self._status("online", "start", self._signed_at)
+        self._hearing.sent_sign(moment(self._signed_at).timestamp())
+        self._publish(payload)
+
+    async def _give_signs(self) -> None:
+        while True:
+            self._sign()
+            await asyncio.sleep(0.05 if self._session.trouble else SIGN_OF_LIFE_SECONDS)
+
+    async def _hold_slot(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            await self._keep_slot()
+
+    async def _keep_slot(self) -> None:
+        if not await asyncio.to_thread(self._slot.renew):
+            raise Conflict(f"slot {self._slot.number} has been taken by another watch: leaving it to that one")
+
+
+def _filters() -> list[mqtt5.TopicFilter]:
+    """At QoS 0, so that all comes in one order; what is retained comes once, and is marked so."""
+    return [mqtt5.TopicFilter(one, max_qos=mqtt5.QoS.AT_MOST_ONCE, retain_as_published=False) for one in HEARD]
+
+
+def run(settings: Settings) -> int:
+    """Watch until told to stop; returns the exit code. Raises `Invalid` and `Unavailable` for what keeps it from it."""
+    if settings.broker.websockets:
+        raise Invalid(f"HEIMDALL_BROKER_URL={settings.broker}: the watch speaks mqtt:// or mqtts://")
+    credential = find_login(settings, "watch")
+    store = open_store(settings.database_url, keep_days=settings.keep_days)
+    try:
+        slot = Slot(store, "watch")
+        while True:
+            try:
+                asyncio.run(_watch(settings, credential, store, slot))
+            except ClockJumped:
+                log.warning("the clock has jumped: beginning anew with what the store knows")
+                continue
+            return 0
+    finally:
+        store.close()
+
+
+async def _watch(settings: Settings, credential: Credential, store: Store, slot: Slot) -> None:
+    # the events inside belong to the running loop
+    await Watch(settings, credential, store, slot).run()
