@@ -105,12 +105,16 @@ class Fleet:
     def hear_beat(self, name: str, interval_seconds: float, at: float) -> None:
         """A heartbeat that was published at `at`."""
         host = self._host(name)
-        if at <= host.beat_at:
-            return
         host.beat_at = at
-        if host.judged is None or host.judged.state != "online" or host.interval_seconds != interval_seconds:
+        if host.judged is None or host.judged.state != "online":
             self._changed.add(name)
-        host.interval_seconds = interval_seconds
+        if host.interval_seconds != interval_seconds:
+            self.learn_interval(name, interval_seconds)
+
+    def learn_interval(self, name: str, interval_seconds: float) -> None:
+        """The host's agent beats each `interval_seconds`."""
+        self._host(name).interval_seconds = interval_seconds
+        self._changed.add(name)
 
     def hear_status(self, name: str, status: Status, at: float) -> None:
         """A status that came live at `at`."""

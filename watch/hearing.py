@@ -30,7 +30,7 @@ LONGEST_INTERVAL_SECONDS = 7 * 86_400.0
 UPTIME = "$SYS/broker/uptime"
 HEARD = (
     UPTIME,
-    *(topics.every_host(kind) for kind in (topics.STATUS, topics.HEARTBEAT, topics.VERDICT)),
+    *(topics.every_host(kind) for kind in (topics.STATUS, topics.INFO, topics.HEARTBEAT, topics.VERDICT)),
     f"{topics.ALERTS}/+",
     f"{topics.SERVICES}/#",
 )
@@ -38,13 +38,15 @@ _UPTIME = re.compile(rb"(\d+)")
 _TOLD_SECONDS = 60.0
 
 
-class _Beat(msgspec.Struct, gc=False):
+class _Told(msgspec.Struct, gc=False):
+    """What is asked of a heartbeat, and of info."""
+
     interval_s: float = DEFAULT_INTERVAL_SECONDS
     boot: str = ""
 
 
 _status = msgspec.json.Decoder(Status)
-_beat = msgspec.json.Decoder(_Beat)
+_told = msgspec.json.Decoder(_Told)
 _BAD = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError)
 
 
@@ -119,10 +121,14 @@ class Hearing:
                 return
             left = packet.message_expiry_interval
             self._fleet.restore_status(found.host, status, NEVER if left is None else now - _waited(left))
-        elif found.kind == topics.HEARTBEAT and not packet.retain:
-            beat = _beat.decode(packet.payload)
-            if 0 < beat.interval_s <= LONGEST_INTERVAL_SECONDS:
-                self._fleet.hear_beat(found.host, beat.interval_s, now)
+        elif found.kind in (topics.HEARTBEAT, topics.INFO):
+            told = _told.decode(packet.payload)
+            if not 0 < told.interval_s <= LONGEST_INTERVAL_SECONDS:
+                raise ValueError(f"interval_s {told.interval_s!r:.40} is none")
+            if found.kind == topics.INFO:
+                self._fleet.learn_interval(found.host, told.interval_s)
+            elif not packet.retain:
+                self._fleet.hear_beat(found.host, told.interval_s, now)
 
     def _take_sign(self, packet: mqtt5.PublishPacket, now: float) -> None:
         at = _decode_status(packet.payload).at.timestamp()

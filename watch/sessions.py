@@ -31,17 +31,15 @@ class Sessions:
             if status.state == "online" and last.state != "online":
                 return self
             return replace(self, last=_follow(last, status, at))
-        if status.session in self.former:
+        early = next((one for one in self.ended if one.id == status.session), None)
+        if early is None and status.session in self.former:
             return self
         if status.state == "online":
-            early = next((one for one in self.ended if one.id == status.session), None)
-            heard = early or Session(status.session, "online", status.reason, at, born_at=at)
-            return self._succeed(heard)
+            return self._succeed(early or Session(status.session, "online", status.reason, at, born_at=at))
         ended = _end(status, at)
-        if last is not None and last.state == "online":
-            # the end of a session whose birth is still to come, or of one that lived before we listened
-            return replace(self, ended=(*self.ended, ended)[-REMEMBERED:])
-        return self._succeed(ended)
+        # its birth is still to come, or it lived before we listened
+        kept = replace(self, ended=(*self.ended, ended)[-REMEMBERED:])
+        return kept if last is not None and last.state == "online" else kept._succeed(ended)
 
     def restore(self, status: Status, at: float, proven: bool) -> Sessions:
         """What the broker had retained, published at `at`: it is what the host's last session came to."""

@@ -68,9 +68,10 @@ class Site:
         self.broker = self._part("broker", "-m", "heimdall", "broker", "--broker", "mosquitto")
         self.ingestor = self.make_ingestor()
         self.api = self._part("api", "-m", "heimdall", "api")
+        self.judge = self._part("watch", "-m", "heimdall", "watch")
         self.agents: dict[str, Part] = {}
         self.counts: dict[str, int] = {}
-        self.parts: list[Part] = [self.broker, self.ingestor, self.api]
+        self.parts: list[Part] = [self.broker, self.ingestor, self.api, self.judge]
         self.watch: LastSeenWatch | None = None
         self.exempt: set[str] = set()  # ids that the agents themselves made beside the numbers
         self.forgiven: set[str] = set()  # ids that may be missing: the fault took them, and an event said so
@@ -132,6 +133,12 @@ class Site:
         before = self.ingestor.said().count("is subscribed at")
         self.ingestor.start()
         wait_until(lambda: self.ingestor.said().count("is subscribed at") >= before + 2, "the ingestor is subscribed")
+
+    def start_judge(self) -> None:
+        """`heimdall watch`; returns when it hears."""
+        before = self.judge.said().count("everything that is published is heard")
+        self.judge.start()
+        wait_until(lambda: self.judge.said().count("everything that is published is heard") > before, "it hears")
 
     def start_api(self) -> None:
         self.home.make_api_key()  # before the API makes one of its own at the same moment

@@ -4,7 +4,9 @@ It makes COUNT events, or fewer when a file `enough` appears in its home before.
 number that a source without a position begins at), TEST_NAME (whose numbers these are, when not the host's),
 TEST_AT_ONCE and TEST_PAUSE (numbers a read, and seconds for it), TEST_CLOCK_OFFSET (seconds that this host's clock is
 wrong by) and TEST_CLOCK_BEATS (from which beat on), TEST_SPOOL_LIMIT (bytes), TEST_PATIENCE, TEST_RETRY_SPOOL
-and TEST_KEEP_ALIVE (seconds), TEST_INTERVAL (seconds between beats), TEST_DIES (`STEP:TIMES`, see `dying`).
+and TEST_KEEP_ALIVE (seconds), TEST_INTERVAL (seconds between beats), TEST_AWAY (for how many
+seconds it announces its absence when it ends), TEST_DIES (`STEP:TIMES`, see `dying`). While there is a file `mute` in
+its home it does not beat.
 
 Each number is an event whose id follows from host and number alone, so that the same number read again is the
 same event, and a test knows without a ledger what must be stored. Spool, link and heartbeat are the agent's own.
@@ -30,6 +32,7 @@ from agents import agent as shared_agent
 from agents import link_mqtt, session_mqtt
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.collector import Reading
+from agents.farewell import STOPPED, Farewell
 from agents.link import Backoff, Link
 from agents.link_http import HttpLink
 from agents.link_mqtt import MqttLink
@@ -119,6 +122,12 @@ def set_keep_alive(seconds: int) -> None:
     Client.connect = connect_shortly
 
 
+def fall_mute(agent: Agent, mute: Path) -> None:
+    """As if the thread that beats had died: while the file `mute` is there, no heartbeat leaves the agent."""
+    send = agent.send_heartbeat
+    agent.send_heartbeat = lambda: None if mute.exists() else send()  # type: ignore[method-assign]
+
+
 def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # what was lost or is away shall cost a test a second or two, not ten or sixty; everything else is as it is shipped
@@ -138,9 +147,14 @@ def main() -> int:
     home.prepare()
     lock.hold(home.agent_lock, "the agent")
     agent = make_agent(settings, home, int(sys.argv[1]))
+    fall_mute(agent, home.path / "mute")
     stop = Stop()
+    if away := os.environ.get("TEST_AWAY"):
+        farewell = Farewell("away", "reboot", clock.utc_now() + timedelta(seconds=float(away)))
+    else:
+        farewell = STOPPED
     with stop:
-        agent.run(stop.event)
+        agent.run(stop.event, lambda: farewell)
     agent.spool.close()
     return stop.code
 
