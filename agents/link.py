@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from typing import Optional, Protocol
 
 from agents.farewell import STOPPED, Farewell
 from core.messages import Heartbeat
@@ -42,11 +42,13 @@ class Backoff:
     """Delays anywhere in a window that doubles from `first_seconds` to `longest_seconds`.
 
     Whoever lost the server together comes back spread over the whole window: a share of a delay that is the same for
-    all would be a stampede.
+    all would be a stampede. With `soon_seconds` a first delay within these comes before all that.
     """
 
-    def __init__(self, first_seconds: float = 1.0, longest_seconds: float = 60.0) -> None:
-        self._first, self._longest = first_seconds, longest_seconds
+    def __init__(
+        self, first_seconds: float = 1.0, longest_seconds: float = 60.0, soon_seconds: Optional[float] = None
+    ) -> None:
+        self._first, self._longest, self._soon = first_seconds, longest_seconds, soon_seconds
         self.failures = 0
 
     def next_seconds(self, at_least: float = 0.0, alone: bool = False) -> float:
@@ -55,7 +57,11 @@ class Backoff:
         Who was cut off `alone` comes back within a second the first time: there is nobody to come together with.
         """
         first = min(self._first, ALONE_SECONDS) if alone else self._first
-        window = min(first * float(1 << min(self.failures, 16)), self._longest)
+        if self._soon is None or alone:
+            window = first * float(1 << min(self.failures, 16))
+        else:
+            window = first * float(1 << min(self.failures - 1, 16)) if self.failures else min(first, self._soon)
+        window = min(window, self._longest)
         self.failures += 1
         return at_least + random.uniform(0.0, window)
 
