@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.problems import MEDIA_TYPE
-from core.messages import EVENT_TYPES, OS_TYPES
+from core.messages import EVENT_TYPES, OS_TYPES, AlertState, VerdictState
 
 Time = Annotated[
     str,
@@ -49,13 +49,13 @@ class Ingested(_Answer):
 
 
 class HostAnswer(_Answer):
-    """A host. `state`, `since`, `reason` and `score` are null as long as no verdicts are made."""
+    """A host. `state`, `since` and `reason` are its verdict, null while nobody has judged it."""
 
     hostname: Annotated[str, Field(examples=["web-01"])]
     os_type: Annotated[str, Field(description="As stored; new ones are in upper case.", examples=list(OS_TYPES[:1]))]
     last_seen: Annotated[Time | None, Field(description="Null when an old database holds no readable time.")]
     total_events: Annotated[int, Field(examples=[42])]
-    state: Annotated[str | None, Field(description="The verdict; null when none is made.")]
+    state: Annotated[VerdictState | None, Field(description="What the host is held to be.", examples=["online"])]
     since: Time | None
     reason: str | None
     score: Annotated[float | None, Field(description="0 to 100")]
@@ -78,6 +78,43 @@ class OneHostAnswer(HostAnswer):
 
     success: Success
     info: Annotated[Any, Field(description="The host's own words; null when it has said nothing.")]
+
+
+class OutageAnswer(_Answer):
+    """An interval in which a host was not alive; `ended_at` is null while it lasts."""
+
+    began_at: Time
+    ended_at: Time | None
+    cause: Annotated[str, Field(description="What was last known of it.", examples=["crashed"])]
+
+
+class OutagesAnswer(_Answer):
+    """Outages of a host, last begun first. `next` is the `cursor` of the page behind it."""
+
+    success: Success
+    outages: list[OutageAnswer]
+    next: Time | None
+
+
+class AlertAnswer(_Answer):
+    """Something that somebody should know. `since` is when it began, `opened_at` when it was known."""
+
+    id: Annotated[str, Field(examples=["018f2b6e-7c4a-7d2e-9b1c-3f5a6b7c8d9e"])]
+    kind: Annotated[str, Field(examples=["crashed"])]
+    source_host: Annotated[str | None, Field(examples=["web-01"])]
+    state: Annotated[AlertState, Field(examples=["open"])]
+    since: Time
+    opened_at: Time
+    resolved_at: Time | None
+    text: Annotated[str, Field(examples=["web-01 is offline: nothing is heard of it"])]
+
+
+class AlertsAnswer(_Answer):
+    """A page of alerts, last opened first. `next` is the `cursor` of the page behind it."""
+
+    success: Success
+    alerts: list[AlertAnswer]
+    next: str | None
 
 
 class EventAnswer(_Answer):

@@ -13,6 +13,7 @@ from starlette.types import Lifespan
 
 from api import (
     agent_file,
+    alerts,
     documents,
     enroll,
     events,
@@ -77,7 +78,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         responses={"default": PROBLEM},
     )
     install_problems(app)
-    for noun in (heartbeat, ingest, hosts, events, health, metrics, keys, enroll, renewal, sessions, documents):
+    for noun in (heartbeat, ingest, hosts, alerts, events, health, metrics, keys, enroll, renewal, sessions, documents):
         app.include_router(noun.router)
     app.include_router(agent_file.make_router())
     app.include_router(page.make_router())

@@ -1,7 +1,8 @@
-"""`GET /hosts` and `GET /hosts/{host}`."""
+"""`GET /hosts`, `GET /hosts/{host}` and its outages."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -10,11 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.answers import HostsAnswer, OneHostAnswer
+from api.answers import HostsAnswer, OneHostAnswer, OutagesAnswer
 from api.body import answer_json
 from api.problems import Refused
-from core.clock import rfc3339, utc_now
-from store import Host, HostStatus, Store
+from core.clock import parse_time, rfc3339, utc_now
+from store import Host, HostStatus, Outage, Store
 
 DEFAULT_THRESHOLD_MINUTES = 15.0
 LONGEST_THRESHOLD_MINUTES = 52_560_000.0  # a hundred years: earlier moments need not exist in a calendar
@@ -51,15 +52,15 @@ def _answer_hosts(store: Store, threshold: float) -> Response:
 
 
 def describe_host(host: Host) -> dict[str, Any]:
-    """A host as the API shows it. The verdict's four keys are null: none is made yet."""
+    """A host as the API shows it. The verdict's keys are null while nobody has judged it."""
     return {
         "hostname": host.hostname,
         "os_type": host.os_type,
         "last_seen": None if host.last_seen is None else rfc3339(host.last_seen),
         "total_events": host.total_events,
-        "state": None,
-        "since": None,
-        "reason": None,
+        "state": host.state,
+        "since": None if host.since is None else rfc3339(host.since),
+        "reason": host.reason,
         "score": None,
         "tags": host.tags,
     }
@@ -71,12 +72,43 @@ async def show_host(parts: PartsOf, host: str) -> Response:
     return await run_in_threadpool(_answer_host, parts.store, host)
 
 
+@router.get("/hosts/{host}/outages", response_model=OutagesAnswer, summary="When a host was not alive")
+async def list_outages(
+    parts: PartsOf,
+    host: str,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Outages in a page.")] = 100,
+    cursor: Annotated[str | None, Query(description="`next` of the page before.", max_length=40)] = None,
+) -> Response:
+    """A page of its outages, last begun first: intervals in which it was offline, a zombie, away or overdue."""
+    before = None if cursor is None else parse_time(cursor, "cursor")
+    return await run_in_threadpool(_answer_outages, parts.store, host, limit, before)
+
+
+def _answer_outages(store: Store, name: str, limit: int, before: datetime | None) -> Response:
+    _find(store, name)
+    found = store.read_outages(name, limit + 1, before)
+    page = found[:limit]
+    following = rfc3339(page[-1].began_at) if len(found) > limit else None
+    return answer_json({"success": True, "outages": [describe_outage(one) for one in page], "next": following})
+
+
+def describe_outage(outage: Outage) -> dict[str, Any]:
+    """An outage as the API shows it."""
+    ended_at = None if outage.ended_at is None else rfc3339(outage.ended_at)
+    return {"began_at": rfc3339(outage.began_at), "ended_at": ended_at, "cause": outage.cause}
+
+
 def _answer_host(store: Store, name: str) -> Response:
+    host = _find(store, name)
+    return answer_json({"success": True, **describe_host(host), "info": _read_info(store.get_info(name))})
+
+
+def _find(store: Store, name: str) -> Host:
     # PostgreSQL takes no NUL in a value, and no host's name holds one
     host = None if "\0" in name else store.get_host(name)
     if host is None:
         raise Refused(404, f"there is no host {name!r:.80}")
-    return answer_json({"success": True, **describe_host(host), "info": _read_info(store.get_info(name))})
+    return host
 
 
 def _read_info(text: str | None) -> Any:

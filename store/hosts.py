@@ -13,8 +13,10 @@ from core.clock import rfc3339, utc_now
 from store.barred import Barred
 from store.database import Database, EventRow, Unstorable
 from store.rows import Beat, Host, HostSignals, HostStatus, WriteBatch
-from store.tables import activity, heartbeats, host_info
+from store.tables import activity, heartbeats, host_info, verdicts
 from store.upserts import upsert_row
+
+_VERDICT = (verdicts.c.state, verdicts.c.since, verdicts.c.reason)
 
 
 def note_signs_of_life(database: Database, connection: Connection, batch: WriteBatch) -> None:
@@ -102,14 +104,16 @@ def _joined(full_join: bool) -> FromClause:
 
 def _hosts(database: Database) -> Select[Any]:
     known = _joined(database.full_join)
-    return select(*known.c, host_info.c.info).select_from(
-        known.outerjoin(host_info, host_info.c.source_host == known.c.hostname)
+    return select(*known.c, host_info.c.info, *_VERDICT).select_from(
+        known.outerjoin(host_info, host_info.c.source_host == known.c.hostname).outerjoin(
+            verdicts, verdicts.c.source_host == known.c.hostname
+        )
     )
 
 
 def _host(row: Sequence[Any]) -> Host:
-    hostname, os_type, last_seen, total_events, info = row
-    return Host(hostname, os_type, last_seen, total_events, _tags(info))
+    hostname, os_type, last_seen, total_events, info, *verdict = row
+    return Host(hostname, os_type, last_seen, total_events, _tags(info), *verdict)
 
 
 def _tags(info: str | None) -> list[str]:
@@ -148,10 +152,12 @@ def read_host(database: Database, name: str) -> Host | None:
         func.coalesce(beat.last_seen, done.newest_stored_at, type_=beat.last_seen.type),
         func.coalesce(done.events, 0),
         host_info.c.info,
+        *_VERDICT,
     ).select_from(
         asked.outerjoin(heartbeats, beat.source_host == name)
         .outerjoin(activity, done.source_host == name)
         .outerjoin(host_info, host_info.c.source_host == name)
+        .outerjoin(verdicts, verdicts.c.source_host == name)
     )
     with database.reading() as connection:
         row = connection.execute(query).one()

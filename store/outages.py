@@ -45,10 +45,11 @@ def keep_outages(connection: Connection, pairs: Iterable[tuple[HeldVerdict | Non
             connection.execute(statement, rows)
 
 
-def read_outages(database: Database, host: str, since: datetime, limit: int) -> list[Outage]:
-    """The outages of `host` that lasted at `since` or began later, newest first, at most `limit`."""
-    lasted = outages.c.ended_at.is_(None) | (outages.c.ended_at >= since)
+def read_outages(database: Database, host: str, limit: int, before: datetime | None = None) -> list[Outage]:
+    """At most `limit` outages of `host`, last begun first: those that began before `before`."""
     columns = (outages.c.source_host, outages.c.began_at, outages.c.ended_at, outages.c.cause)
-    query = select(*columns).where(outages.c.source_host == host, lasted)
+    query = select(*columns).where(outages.c.source_host == host).order_by(outages.c.began_at.desc()).limit(limit)
+    if before is not None:
+        query = query.where(outages.c.began_at < before)
     with database.reading() as connection:
-        return [Outage(*row) for row in connection.execute(query.order_by(outages.c.began_at.desc()).limit(limit))]
+        return [Outage(*row) for row in connection.execute(query)]

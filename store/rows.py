@@ -61,13 +61,19 @@ class Written:
 
 @dataclass(slots=True)
 class Host:
-    """One host. `last_seen` is `None` when an old database holds no readable time for it."""
+    """One host. `last_seen` is `None` when an old database holds no readable time for it.
+
+    `state`, `since` and `reason` are its verdict: `None` when nobody has judged it yet.
+    """
 
     hostname: str
     os_type: str
     last_seen: datetime | None
     total_events: int
     tags: list[str]
+    state: VerdictState | None = None
+    since: datetime | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

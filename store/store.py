@@ -146,9 +146,9 @@ class Store:
         """A page of alerts, last opened first (see `alerts.read_alerts`)."""
         return alerts.read_alerts(self.database, limit, state, before)
 
-    def read_outages(self, host: str, since: datetime, limit: int) -> list[Outage]:
-        """The outages of a host that lasted at `since` or began later, newest first."""
-        return outages.read_outages(self.database, host, since, limit)
+    def read_outages(self, host: str, limit: int, before: datetime | None = None) -> list[Outage]:
+        """A page of a host's outages, last begun first (see `outages.read_outages`)."""
+        return outages.read_outages(self.database, host, limit, before)
 
     def get_info(self, name: str) -> str | None:
         """What a host said of itself, as JSON, or `None`."""

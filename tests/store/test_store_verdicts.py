@@ -31,7 +31,7 @@ class History:
         def minutes(moment: datetime | None) -> float | None:
             return None if moment is None else (moment - NOON).total_seconds() / 60
 
-        found = self.store.read_outages(self.host, at(-1e5), 100)
+        found = self.store.read_outages(self.host, 100)
         return [(one.cause, minutes(one.began_at) or 0.0, minutes(one.ended_at)) for one in reversed(found)]
 
 

@@ -85,11 +85,15 @@ def test_who_is_killed_while_away_is_announced_has_crashed() -> None:
 
 def test_a_retained_birth_is_proven_by_a_broker_that_was_there_before_it() -> None:
     proven, ghost = (Sessions().restore(birth("a"), 5.0, known) for known in (True, False))
-    assert proven.last is not None and proven.last.proven
-    assert ghost.last is not None and not ghost.last.proven
-    assert ghost.vouch().last == proven.last
-    doubted = proven.doubt()
-    assert doubted.last is not None and not doubted.last.proven
+    assert is_proven(proven)
+    assert not is_proven(ghost)
+    assert ghost.vouch() == proven
+    assert not is_proven(proven.doubt())
+
+
+def is_proven(sessions: Sessions) -> bool:
+    assert sessions.last is not None
+    return sessions.last.proven
 
 
 def test_what_is_retained_replaces_what_was_known() -> None:
