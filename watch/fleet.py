@@ -17,6 +17,7 @@ from store import HeldVerdict, HostSignals
 from watch.presence import NEVER, Judgement, Session, Signals, Wait, judge
 from watch.sessions import Sessions
 
+HOSTS_A_LOOK = 5_000  # some 50 ms
 CHECK_SECONDS = 2.0  # until the store is asked again about a host
 EVENTS_ALONE_SECONDS = 300.0  # the interval of a host that gives no heartbeats: silent after 15 minutes, as in /hosts
 
@@ -31,17 +32,19 @@ class Host:
     beat_at: float = NEVER
     heard_at: float = NEVER
     checked_at: float = NEVER
+    vouched: int = 0  # the last connection whose broker knows of the session
     held: HeldVerdict | None = None
     judged: Judgement | None = None
     next_at: float = NEVER
 
-    def signals(self, listening_since: float) -> Signals:
-        """What it is judged by."""
+    def signals(self, listening_since: float, connection: int) -> Signals:
+        """What it is judged by, on the connection of this number."""
         interval = self.interval_seconds
         if not interval:
             alone = self.beat_at == NEVER and self.sessions.last is None
             interval = EVENTS_ALONE_SECONDS if alone else DEFAULT_INTERVAL_SECONDS
-        return Signals(interval, listening_since, self.sessions.last, self.beat_at, self.heard_at)
+        proven = self.vouched == connection
+        return Signals(interval, listening_since, self.sessions.last, proven, self.beat_at, self.heard_at)
 
 
 class Findings(NamedTuple):
@@ -62,6 +65,7 @@ class Fleet:
         self._waiting: set[str] = set()
         self._listening_since = listening_since
         self._broker_since = NEVER
+        self._connection = 1
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -120,32 +124,32 @@ class Fleet:
         """A status that came live at `at`."""
         host = self._host(name)
         host.sessions = host.sessions.hear(status, at)
+        host.vouched = self._connection
         self._changed.add(name)
 
     def restore_status(self, name: str, status: Status, at: float) -> None:
         """A status that the broker had retained, published at `at`; `NEVER` when that is not known."""
         host = self._host(name)
-        host.sessions = host.sessions.restore(status, at, self._vouched(at))
+        host.sessions = host.sessions.restore(status, at)
+        if at >= self._broker_since > NEVER:
+            host.vouched = self._connection
         self._changed.add(name)
-
-    def _vouched(self, at: float) -> bool:
-        return at >= self._broker_since > NEVER
 
     def doubt_sessions(self) -> None:
         """The connection to the broker is a new one: what it has retained tells which sessions are still there."""
         self._broker_since = NEVER
-        for host in self:
-            host.sessions = host.sessions.doubt()
+        self._connection += 1
 
     def learn_broker_start(self, at: float) -> None:
         """The broker that we listen to was started at `at`: births that it got since are proven."""
-        if self._broker_since > NEVER and at >= self._broker_since:
+        # it is told in whole seconds, and each ten
+        if self._broker_since > NEVER and at > self._broker_since - 1.0:
             return
         self._broker_since = at
         for host in self:
             last = host.sessions.last
-            if last is not None and last.state == "online" and not last.proven and self._vouched(last.at):
-                host.sessions = host.sessions.vouch()
+            if host.vouched != self._connection and last is not None and last.at >= at:
+                host.vouched = self._connection
                 self._changed.add(host.name)
 
     def listen_again(self, at: float) -> None:
@@ -158,10 +162,13 @@ class Fleet:
         return NEVER if self._changed else (self._due[0][0] if self._due else -NEVER)
 
     def look(self, now: float, proven_at: float) -> Findings:
-        """Judge whoever must be judged at `now`; everything published until `proven_at` has been heard."""
-        names, self._changed = self._changed, set()
-        names |= self._waiting
+        """Judge whoever must be judged at `now`; everything published until `proven_at` has been heard.
+
+        After a blackout everybody must: they are taken in turn, for nobody is heard meanwhile.
+        """
+        self._changed |= self._waiting
         self._waiting = set()
+        names = {self._changed.pop() for _ in range(min(len(self._changed), HOSTS_A_LOOK))}
         while self._due and self._due[0][0] <= now:
             at, name = heapq.heappop(self._due)
             if self._hosts[name].next_at == at:
@@ -170,7 +177,7 @@ class Fleet:
         unproven = False
         for name in names:
             host = self._hosts[name]
-            found = judge(host.signals(self._listening_since), host.judged, now)
+            found = judge(host.signals(self._listening_since, self._connection), host.judged, now)
             if isinstance(found, Wait):
                 self._schedule(host, found.until)
                 continue

@@ -23,8 +23,7 @@ REASONS = {"lost": "crashed", "stop": "stopped", "shutdown": "shutdown"}
 class Session:
     """The last session that was heard of: `at` is when it came to be what it is.
 
-    `born_at` is when its birth was heard live, `NEVER` for one that was there before us. `proven`: a living broker
-    vouches for it. `due_at` belongs to `away`.
+    `born_at` is when its birth was heard live, `NEVER` for one that was there before us. `due_at` belongs to `away`.
     """
 
     id: str
@@ -32,7 +31,6 @@ class Session:
     reason: str
     at: float
     born_at: float = NEVER
-    proven: bool = True
     due_at: float | None = None
 
 
@@ -40,12 +38,14 @@ class Session:
 class Signals:
     """All that is known of a host. `beat_at` is its newest heartbeat, `heard_at` that or its newest events.
 
-    `listening_since`: from then on we have heard everything there was to hear.
+    `listening_since`: from then on we have heard everything there was to hear. `proven`: the broker that told of the
+    session is the one that it is with.
     """
 
     interval_seconds: float
     listening_since: float
     session: Session | None = None
+    proven: bool = True
     beat_at: float = NEVER
     heard_at: float = NEVER
 
@@ -87,7 +87,7 @@ def judge(signals: Signals, held: Judgement | None, now: float) -> Judgement | W
             return _judge_away(session, signals, now)
         if session.state == "offline":
             return _judge_ended(session, signals, now)
-    if session is not None and session.state == "online" and session.proven:
+    if session is not None and session.state == "online" and signals.proven:
         return _judge_age(signals, max(signals.beat_at, session.at), "zombie", held, now)
     return _judge_age(signals, max(heard_at, session.at if session else NEVER), "offline", held, now)
 

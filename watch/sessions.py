@@ -41,23 +41,14 @@ class Sessions:
         kept = replace(self, ended=(*self.ended, ended)[-REMEMBERED:])
         return kept if last is not None and last.state == "online" else kept._succeed(ended)
 
-    def restore(self, status: Status, at: float, proven: bool) -> Sessions:
+    def restore(self, status: Status, at: float) -> Sessions:
         """What the broker had retained, published at `at`: it is what the host's last session came to."""
         last = self.last
         if last is not None and status.session == last.id and status.state == last.state:
-            return replace(self, last=replace(last, proven=last.proven or proven))
-        heard = Session(status.session, "online", status.reason, at) if status.state == "online" else _end(status, at)
-        return self._succeed(replace(heard, proven=proven))
-
-    def doubt(self) -> Sessions:
-        """The broker may be another one than that which told of the session: nobody vouches for it."""
-        if self.last is None or not self.last.proven:
             return self
-        return replace(self, last=replace(self.last, proven=False))
-
-    def vouch(self) -> Sessions:
-        """The broker that told of the session is the one that knows of it."""
-        return self if self.last is None else replace(self, last=replace(self.last, proven=True))
+        return self._succeed(
+            Session(status.session, "online", status.reason, at) if status.state == "online" else _end(status, at)
+        )
 
     def _succeed(self, heard: Session) -> Sessions:
         former = (*self.former, *([self.last.id] if self.last is not None else []))
@@ -65,9 +56,7 @@ class Sessions:
 
 
 def _follow(last: Session, status: Status, at: float) -> Session:
-    if status.state == "online":
-        return replace(last, proven=True)
-    return replace(_end(status, at), born_at=last.born_at)
+    return last if status.state == "online" else replace(_end(status, at), born_at=last.born_at)
 
 
 def _end(status: Status, at: float) -> Session:

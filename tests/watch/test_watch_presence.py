@@ -17,11 +17,11 @@ DAY = 86_400.0
 
 def look(
     session: Session | None = None, *, beat: float | None = None, heard: float | None = None,
-    listening: float = DAY, held: Judgement | None = None,
+    listening: float = DAY, proven: bool = True,
 ) -> Judgement | Wait:  # fmt: skip
     """What a host is whose newest heartbeat came `beat` seconds ago, and events `heard` seconds ago."""
     ago = [NEVER if seconds is None else NOW - seconds for seconds in (beat, heard)]
-    return judge(Signals(INTERVAL, NOW - listening, session, *ago), held, NOW)
+    return judge(Signals(INTERVAL, NOW - listening, session, proven, *ago), None, NOW)
 
 
 def say(*words: Any, **signals: Any) -> tuple[str, str]:
@@ -30,8 +30,8 @@ def say(*words: Any, **signals: Any) -> tuple[str, str]:
     return found.state, found.reason
 
 
-def online(ago: float = DAY / 2, **more: Any) -> Session:
-    return Session("s", "online", "start", NOW - ago, **{"born_at": NOW - ago, **more})
+def online(ago: float = DAY / 2) -> Session:
+    return Session("s", "online", "start", NOW - ago, born_at=NOW - ago)
 
 
 def ended(reason: str, ago: float, born: float = DAY / 2) -> Session:
@@ -79,12 +79,12 @@ def test_a_birth_is_a_sign_of_life() -> None:
     assert say(online(1)) == ("online", "")
 
 
-@pytest.mark.parametrize("session", [None, online(proven=False)], ids=["over HTTP", "a ghost"])
+@pytest.mark.parametrize("session", [None, online()], ids=["over HTTP", "a ghost"])
 def test_without_a_proven_session_it_is_online_late_or_offline_by_whatever_was_heard(session: Session | None) -> None:
-    assert say(session, beat=2 * INTERVAL - 1) == ("online", "")
-    assert say(session, heard=2 * INTERVAL - 1) == ("online", "")
-    assert say(session, heard=2 * INTERVAL + 1)[0] == "late"
-    assert say(session, heard=3 * INTERVAL + 1) == ("offline", "silent")
+    assert say(session, beat=2 * INTERVAL - 1, proven=False) == ("online", "")
+    assert say(session, heard=2 * INTERVAL - 1, proven=False) == ("online", "")
+    assert say(session, heard=2 * INTERVAL + 1, proven=False)[0] == "late"
+    assert say(session, heard=3 * INTERVAL + 1, proven=False) == ("offline", "silent")
 
 
 def test_a_stopped_agent_that_beats_over_http_is_online() -> None:
@@ -98,9 +98,10 @@ def test_who_is_gone_for_thirty_days_is_missing(session: Session | None) -> None
 
 
 def test_after_a_blackout_everybody_has_an_interval_and_the_grace_to_speak() -> None:
-    for session in (online(), online(proven=False), ended("lost", 4), away(100, -1), None):
-        wait = look(session, beat=1_000, listening=5)
-        assert wait == Wait(pytest.approx(NOW - 5 + INTERVAL + GRACE_SECONDS)), session
+    for session in (online(), ended("lost", 4), away(100, -1), None):
+        for proven in (True, False):
+            wait = look(session, beat=1_000, listening=5, proven=proven)
+            assert wait == Wait(pytest.approx(NOW - 5 + INTERVAL + GRACE_SECONDS)), session
         assert say(session, beat=1_000, listening=INTERVAL + GRACE_SECONDS)[0] in ("zombie", "offline", "overdue")
 
 
@@ -113,10 +114,12 @@ def test_a_session_that_began_after_the_blackout_needs_no_more_than_the_grace() 
 moments = st.floats(NOW - 2 * MISSING_SECONDS, NOW) | st.just(NEVER)
 sessions = st.none() | st.builds(
     Session, st.just("s"), st.sampled_from(["online", "offline", "away"]), st.sampled_from(["lost", "stop", "reboot"]),
-    st.floats(NOW - 2 * MISSING_SECONDS, NOW), born_at=moments, proven=st.booleans(),
+    st.floats(NOW - 2 * MISSING_SECONDS, NOW), born_at=moments,
     due_at=st.none() | st.floats(NOW - MISSING_SECONDS, NOW + DAY),
 )  # fmt: skip
-signals = st.builds(Signals, st.floats(1, DAY), st.floats(NOW - MISSING_SECONDS, NOW), sessions, moments, moments)
+signals = st.builds(
+    Signals, st.floats(1, DAY), st.floats(NOW - MISSING_SECONDS, NOW), sessions, st.booleans(), moments, moments
+)
 later = st.floats(0, 2 * MISSING_SECONDS)
 
 

@@ -83,22 +83,9 @@ def test_who_is_killed_while_away_is_announced_has_crashed() -> None:
     assert heard(birth("a"), status("a", "away", "reboot", 600), will("a")) == ("a", "offline")
 
 
-def test_a_retained_birth_is_proven_by_a_broker_that_was_there_before_it() -> None:
-    proven, ghost = (Sessions().restore(birth("a"), 5.0, known) for known in (True, False))
-    assert is_proven(proven)
-    assert not is_proven(ghost)
-    assert ghost.vouch() == proven
-    assert not is_proven(proven.doubt())
-
-
-def is_proven(sessions: Sessions) -> bool:
-    assert sessions.last is not None
-    return sessions.last.proven
-
-
 def test_what_is_retained_replaces_what_was_known() -> None:
-    sessions = Sessions().hear(birth("a"), 1.0).doubt().restore(will("a"), 7.0, True)
+    sessions = Sessions().hear(birth("a"), 1.0).restore(will("a"), 7.0)
     assert sessions.last is not None
     assert (sessions.last.state, sessions.last.at) == ("offline", 7.0)
-    live = Sessions().hear(birth("a"), 1.0).doubt().restore(birth("a"), 1.0, True)
-    assert live == Sessions().hear(birth("a"), 1.0), "the session that we know, and the broker still does"
+    live = Sessions().hear(birth("a"), 1.0)
+    assert live.restore(birth("a"), 1.2) == live, "the session that we know, and the broker still does"
