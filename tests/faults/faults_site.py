@@ -214,6 +214,14 @@ class Site:
         except sqlite3.Error:
             return -1, -1
 
+    def in_gateway(self) -> int:
+        """How many events are in the API's spool; 0 when it has never had one."""
+        path = self.home.gateway_spool
+        if not path.exists():
+            return 0
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as spool:
+            return int(spool.execute("SELECT count(*) FROM spool").fetchone()[0])
+
     def everything_sent(self) -> bool:
         """Whether each agent has read all of its numbers and has nothing in its spool."""
         return all(self.spooled(host) == (count, 0) for host, count in self.counts.items())
@@ -235,6 +243,8 @@ class Site:
             for _ in range(2):
                 wait_until(self._settle_counts, "every spool is empty", seconds)
                 time.sleep(0.1)
+            # what agents over HTTP were answered for is there until it is stored
+            wait_until(lambda: self.in_gateway() == 0, "the gateway's spool is empty", seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.describe()}") from None
         expected = {

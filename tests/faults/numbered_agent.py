@@ -131,7 +131,7 @@ def fall_mute(agent: Agent, mute: Path) -> None:
 def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # what was lost or is away shall cost a test a second or two, not ten or sixty; everything else is as it is shipped
-    Backoff.__init__.__defaults__ = (0.2, 2.0)
+    Backoff.__init__.__defaults__ = (0.2, 2.0, None)
     link_mqtt.RECONNECT_SECONDS = 0.2
     forwarder.PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE", "1.0"))
     shared_agent.RETRY_SPOOL_SECONDS = float(os.environ.get("TEST_RETRY_SPOOL", "1.0"))

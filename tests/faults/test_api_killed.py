@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import random
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -12,17 +11,10 @@ from contextlib import closing
 import pytest
 from faults_site import Site
 from http_clients import Breaking, HttpClient, Persistent, http_clients, shorten_patience
-from observed import stands_still
 from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]
-
-
-def waiting(here: Site) -> int:
-    """How many events are in the gateway's spool."""
-    with closing(sqlite3.connect(f"file:{here.home.gateway_spool}?mode=ro", uri=True, timeout=30)) as spool:
-        return int(spool.execute("SELECT count(*) FROM spool").fetchone()[0])
 
 
 def beat_status(here: Site) -> int:
@@ -42,7 +34,6 @@ def answered(clients: list[HttpClient]) -> int:
 
 def expect_answered_stored_once(here: Site, clients: list[HttpClient]) -> None:
     """What was answered is stored, what never came whole is not, nothing is twice."""
-    wait_until(lambda: waiting(here) == 0, "the gateway's spool is empty", 90)
     for client in clients:
         here.exempt |= client.made
     here.expect_all_stored_once()
@@ -89,7 +80,7 @@ def test_the_api_takes_events_while_the_broker_is_away(here: Site, chance: rando
                 # a killed API finds what it had answered in its spool, and the broker still away
                 if chance.random() < 0.5:
                     here.api.restart()
-            assert waiting(here) >= 300
+            assert here.in_gateway() >= 300
             here.broker.start()
             wait_until(lambda: beat_status(here) == 200, "heartbeats are taken again")
     expect_answered_stored_once(here, clients)
@@ -107,8 +98,4 @@ def test_agents_over_http_lose_nothing_to_a_killed_api(here: Site, chance: rando
         here.api.restart()
     assert sum(here.agents[host].said().count("no connection to http://") for host in here.hosts) > 0
     here.enough()
-    # the agents' spools are empty when the gateway has all; the gateway's when it is stored
-    wait_until(lambda: all(stands_still(here, host) for host in here.hosts), "the agents read no more")
-    wait_until(lambda: all(here.spooled(host)[1] == 0 for host in here.hosts), "the agents' spools are empty", 90)
-    wait_until(lambda: waiting(here) == 0, "the gateway's spool is empty", 90)
     here.expect_all_stored_once()
