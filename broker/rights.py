@@ -88,6 +88,7 @@ def _watch() -> list[Right]:
     return [
         *_reading(*read),
         Right(SEND, topics.every_host(topics.VERDICT)),
+        Right(SEND, topics.every_host(topics.EVENTS)),  # that a host is two is an event of the host's
         Right(SEND, f"{topics.ALERTS}/+"),
         Right(SEND, topics.service_topic("watch", "+")),
     ]

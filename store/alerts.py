@@ -43,11 +43,37 @@ def keep_alerts(connection: Connection, won: Sequence[HeldVerdict], now: datetim
         if one.state in _BACK and one.source_host in known
     ]
     if opened:
-        connection.execute(insert(alerts), [{c.name: getattr(one, c.name) for c in alerts.c} for one in opened])
+        connection.execute(insert(alerts), [*map(_row, opened)])
     if resolved:
         ids = [one.id for one in resolved]
         connection.execute(update(alerts).where(alerts.c.id.in_(ids)).values(resolved_at=now))
     return opened, resolved
+
+
+def open_alert(database: Database, kind: str, host: str, text: str, since: datetime, now: datetime) -> Alert | None:
+    """Open an alert; `None` when one of this kind is open for `host` already, whoever opened it."""
+    alert = Alert(str(uuid7()), kind, host, "open", since, now, text)
+    with database.writing() as connection:
+        database.lock(connection, "verdicts")
+        if connection.execute(_OPEN.where(alerts.c.source_host == host, alerts.c.kind == kind)).first() is not None:
+            return None
+        connection.execute(insert(alerts), [_row(alert)])
+    return alert
+
+
+def resolve_alert(database: Database, kind: str, host: str, now: datetime) -> Alert | None:
+    """Resolve the alert of this kind that is open for `host`; `None` when there is none."""
+    with database.writing() as connection:
+        database.lock(connection, "verdicts")
+        found = connection.execute(_OPEN.where(alerts.c.source_host == host, alerts.c.kind == kind)).first()
+        if found is None:
+            return None
+        connection.execute(update(alerts).where(alerts.c.id == found.id).values(resolved_at=now))
+    return replace(_alert(found), state="resolved", resolved_at=now)
+
+
+def _row(alert: Alert) -> dict[str, Any]:
+    return {column.name: getattr(alert, column.name) for column in alerts.c}
 
 
 def _describe(one: HeldVerdict) -> str:

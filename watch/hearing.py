@@ -20,6 +20,7 @@ from core import topics
 from core.messages import DEFAULT_INTERVAL_SECONDS, STATUS_EXPIRY_SECONDS, Status
 from mqtt.session import Connection
 from mqtt.signs import Signs
+from watch.clones import Clones
 from watch.fleet import Fleet
 from watch.presence import NEVER
 
@@ -56,6 +57,7 @@ class Hearing:
     def __init__(self, fleet: Fleet, topic: str, clock: Callable[[], float], heard: Callable[[], None]) -> None:
         self._fleet, self._topic, self._clock, self._heard = fleet, topic, clock, heard
         self.signs = Signs()
+        self.clones = Clones()
         self.proven_at = NEVER  # everything published until then has been heard
         self._asked: list[float] = []  # when the signs were sent that have not come back
         self._deaf = True
@@ -125,6 +127,8 @@ class Hearing:
             told = _told.decode(packet.payload)
             if not 0 < told.interval_s <= LONGEST_INTERVAL_SECONDS:
                 raise ValueError(f"interval_s {told.interval_s!r:.40} is none")
+            if not packet.retain:  # what a broker remembers may be of an earlier boot
+                self.clones.hear(found.host, told.boot, now)
             if found.kind == topics.INFO:
                 self._fleet.learn_interval(found.host, told.interval_s)
             elif not packet.retain:

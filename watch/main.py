@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import time
@@ -27,6 +28,7 @@ from core.settings import Settings
 from mqtt.session import Session
 from store import HeldVerdict, Store, open_store
 from store.slots import RENEW_SECONDS, Slot
+from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
 from watch.hearing import HEARD, Hearing, monotonic_wall_clock
 from watch.speech import missing_verdicts, publish_alerts, publish_verdicts
@@ -60,6 +62,7 @@ class Watch:
             settings.broker, credential, f"{credential.user}-{slot.number}", _filters(), self._hearing.deliver,
             self._will(), self._keep_slot, persistent=False, connected=self._hearing.reconnected,
         )  # fmt: skip
+        self._clones = CloneAlerts(store, self._hearing.clones)
         self._trouble = ""
         self._signed_at = self._looked_around_at = 0.0
         self._newest_host = 0
@@ -107,7 +110,11 @@ class Watch:
         self._fleet.add(await asyncio.to_thread(self._store.read_enrolled))
         self._fleet.learn(await asyncio.to_thread(self._store.read_signals), at)
         self._fleet.hold(await asyncio.to_thread(self._store.read_verdicts))
+        self._clones.remember(await asyncio.to_thread(self._store.read_open_alerts))
         _, self._newest_host = await asyncio.to_thread(self._store.read_new_hosts, 0)
+        # what lives as long as the watch is not looked at again and again
+        gc.collect()
+        gc.freeze()
         log.info("watching %d hosts", len(self._fleet))
 
     async def _judge(self) -> None:
@@ -139,6 +146,8 @@ class Watch:
 
     async def _look(self, now: float) -> None:
         await self._repeat_retained()
+        if self._session.connection is not None:
+            await self._clones.tell(self._session.connection, now)
         if now - self._looked_around_at >= LOOK_AROUND_SECONDS:
             self._looked_around_at = now
             await self._look_around()
@@ -228,6 +237,8 @@ def run(settings: Settings) -> int:
     """Watch until told to stop; returns the exit code. Raises `Invalid` and `Unavailable` for what keeps it from it."""
     if settings.broker.websockets:
         raise Invalid(f"HEIMDALL_BROKER_URL={settings.broker}: the watch speaks mqtt:// or mqtts://")
+    # a fleet is a million objects and few cycles: to walk them all again and again costs more than all the rest
+    gc.set_threshold(100_000, 20, 20)
     credential = find_login(settings, "watch")
     store = open_store(settings.database_url, keep_days=settings.keep_days)
     try:

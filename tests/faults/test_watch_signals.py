@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 
@@ -9,6 +10,7 @@ import pytest
 from faults_site import Site
 from judged import SILENT_AGENT, judging
 from service_client import service_client
+from waiting import wait_until
 
 from core.messages import Heartbeat, encode
 from core.topics import HEARTBEAT, host_topic
@@ -115,3 +117,22 @@ def test_a_ghost_of_a_killed_broker_is_found_by_its_missing_heartbeats(here: Sit
         judged.becomes("alpha", "offline", "silent")
         judged.becomes("beta", "online")
         assert [alert.get("source_host") for alert in judged.alerts()] == ["alpha"]
+
+
+def test_two_agents_with_one_identity_are_one_alert_and_one_event_and_no_outage(here: Site) -> None:
+    with judging(here) as judged:
+        here.start_agent("alpha", 0, **SILENT_AGENT)
+        judged.becomes("alpha", "online")
+        # its home copied to another machine
+        shutil.copytree(here.agent_home("alpha").path / "credentials", here.agent_home("copy").path / "credentials")
+        copy = here.start_agent("copy", 0, **SILENT_AGENT, HEIMDALL_HOST="alpha")
+        wait_until(lambda: "clone" in {alert.get("kind") for alert in judged.alerts()}, "an alert tells")
+        query = "SELECT source_host, severity, raw_message FROM logs WHERE event_type = 'SYSTEM_ALERT'"
+        wait_until(lambda: here.rows(query), "an event tells")
+        copy.kill()
+        judged.becomes("alpha", "online")
+        [(host, severity, text)] = here.rows(query)
+        [alert] = judged.alerts()
+        assert (host, severity, text) == ("alpha", 4, alert["text"])
+        assert text.startswith("alpha is two: agents with the boots ")
+        assert judged.outages("alpha") == []

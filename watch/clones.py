@@ -1,0 +1,60 @@
+"""Clones: two agents that speak as one host. A boot id that was left and comes back tells, for a restart never does.
+
+An agent that roams between networks keeps its boot id, and is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+QUIET_SECONDS = 600.0  # without another sighting there is one agent again
+_REMEMBERED = 4  # boots a host
+_LONGEST_BOOT = 64  # characters: what is longer is none of ours, and is shown to nobody
+
+
+class Sighting(NamedTuple):
+    """Boots that took turns, the one that came back last, seen at `at` (seconds since 1970)."""
+
+    host: str
+    boots: tuple[str, str]
+    at: float
+
+
+@dataclass(slots=True)
+class Clones:
+    """What was heard of boots. One thread uses it."""
+
+    _boots: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _seen: dict[str, Sighting] = field(default_factory=dict)
+    _new: list[Sighting] = field(default_factory=list)
+
+    def hear(self, host: str, boot: str, at: float) -> None:
+        """A live message of `host` bore `boot`."""
+        boots = self._boots.get(host, ())
+        if not boot or boots[-1:] == (boot,):
+            return
+        if not (boot.isascii() and boot.isprintable() and len(boot) <= _LONGEST_BOOT):
+            return
+        if boot in boots:
+            sighting = Sighting(host, (boots[-1], boot), at)
+            if host not in self._seen:
+                self._new.append(sighting)
+            self._seen[host] = sighting
+        self._boots[host] = (*(one for one in boots if one != boot), boot)[-_REMEMBERED:]
+
+    def remember(self, host: str, at: float) -> None:
+        """Somebody was told that `host` is two, and not yet that it is one again."""
+        self._seen.setdefault(host, Sighting(host, ("", ""), at))
+
+    def take_new(self) -> list[Sighting]:
+        """Hosts that were found to be two since the last call."""
+        new, self._new = self._new, []
+        return new
+
+    def take_quiet(self, now: float) -> list[str]:
+        """Hosts that have been one again for long enough by `now`; each is told once."""
+        quiet = [host for host, sighting in self._seen.items() if now - sighting.at >= QUIET_SECONDS]
+        for host in quiet:
+            del self._seen[host]
+        return quiet
