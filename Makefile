@@ -19,7 +19,7 @@ agent: environment
 	@$(BIN)/python -m tools.agent_file
 
 # a file at a time in each of three processes: most tests wait for other processes
-PYTEST = $(BIN)/pytest -n 3 --dist loadfile
+PYTEST = $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: test-environment
 	$(PYTEST) $(TESTS)
