@@ -39,9 +39,7 @@ def bound_hypergeometric(population: int, marked: int, drawn: int, count: int) -
     if count * population <= marked * drawn:
         return 0.0
     first = (
-        _log_choose(marked, count)
-        + _log_choose(population - marked, drawn - count)
-        - _log_choose(population, drawn)
+        _log_choose(marked, count) + _log_choose(population - marked, drawn - count) - _log_choose(population, drawn)
     )
     left = (count + 1) * (population - marked - drawn + count + 1)
     return _sum(first, (marked - count) * (drawn - count) / left)

@@ -121,6 +121,8 @@ def find_incidents(onsets: Sequence[Onset], least: int) -> tuple[list[Incident],
     """When at least so many hosts fell together, an hour apart at least; and how many chance would make at most."""
     incidents: list[Incident] = []
     expected = 0.0
+    if not any(last[0] - first[0] <= HOUR for first, last in zip(onsets, onsets[least - 1 :], strict=False)):
+        return incidents, expected  # as nearly always
     near: Counter[str] = Counter()  # outages by host, within half an hour
     oldest = newest = end = 0
     for index, (at, host) in enumerate(onsets):

@@ -38,7 +38,7 @@ class Habit(NamedTuple):
 
 
 def find_habit(falls: Sequence[Fall], since: int, until: int, time_limit: float, day_limit: float) -> Habit | None:
-    """What is most improbable of a host that was known from `since` to `until`, when chance gives it at most a limit."""
+    """What is most improbable of a host, known from `since` to `until`, when chance gives it at most its limit."""
     begun = [fall.began for fall in falls]
     if len(begun) < LEAST_DAYS:
         return None

@@ -35,7 +35,7 @@ class Rise(NamedTuple):
 
 def find_rise(falls: Sequence[Fall], beats: Sequence[BeatHour], limit: float) -> Rise | None:
     """Whether latency rises before a host's outages, when chance gives it at most `limit`."""
-    if len(falls) < LEAST_OUTAGES:
+    if not beats or len(falls) < LEAST_OUTAGES:
         return None
     rows = {to_seconds(row.hour) // HOUR: row for row in beats}
     # an hour is not usual when an outage begins in it, or soon after

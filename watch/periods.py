@@ -8,11 +8,12 @@ their logarithms, and somewhat more when a part of that time is the outage itsel
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import e, exp, log
 from statistics import median_low
 from typing import NamedTuple
 
-from watch.chance import bound_binomial, find_least
+from watch.chance import bound_binomial
 from watch.falls import Fall
 
 WIDTHS = (0.05, 0.1, 0.2)  # of the logarithm: about as many parts of the period
@@ -32,31 +33,32 @@ class Period(NamedTuple):
 
 def find_period(falls: Sequence[Fall], limit: float) -> Period | None:
     """What period is most improbable, when chance gives it at most `limit`."""
-    gaps = [after.began - before.began for before, after in zip(falls, falls[1:], strict=False)]
+    gaps = [after.began - before.began for before, after in pairwise(falls)]
     if len(gaps) < LEAST_GAPS:
         return None
-    lengths = sorted(gaps)
     tests = log(len(WIDTHS) * len(gaps))
     best: tuple[float, int, float] | None = None
+    lengths = sorted(gaps)
     for width in WIDTHS:
-        bound = tests, width
-        least = find_least(lambda count, bound=bound: _bound(count, len(gaps), *bound), limit, len(gaps))
-        least = max(LEAST_GAPS, least, int(LEAST_SHARE * len(gaps)))
-        end = 0
-        for index, shortest in enumerate(lengths):
-            longest = shortest * exp(width)
-            while end < len(lengths) and lengths[end] <= longest:
-                end += 1
-            if shortest >= LEAST_SECONDS and end - index >= least:
-                probability = _weigh_outages(falls, shortest, longest)
-                chance = tests + bound_binomial(len(gaps) - 1, probability, end - index - 1)
-                if chance <= limit and (best is None or chance < best[0]):
-                    best = chance, shortest, longest
+        count, shortest = _find_fullest(lengths, exp(width))
+        longest = shortest * exp(width)
+        if count >= max(LEAST_GAPS, LEAST_SHARE * len(gaps)):
+            probability = _weigh_outages(falls, shortest, longest)
+            chance = tests + bound_binomial(len(gaps) - 1, probability, count - 1)
+            if chance <= limit and (best is None or chance < best[0]):
+                best = chance, shortest, longest
     return _describe(falls, gaps, *best) if best else None
 
 
-def _bound(count: int, gaps: int, tests: float, width: float) -> float:
-    return tests + bound_binomial(gaps - 1, width / e, count - 1)
+def _find_fullest(lengths: Sequence[int], ratio: float) -> tuple[int, int]:
+    """How many lie at most between one of the lengths and `ratio` times it, and which one that is."""
+    fullest, end = (0, 0), 0
+    for index, shortest in enumerate(lengths):
+        while end < len(lengths) and lengths[end] <= shortest * ratio:
+            end += 1
+        if shortest >= LEAST_SECONDS:
+            fullest = max(fullest, (end - index, shortest))
+    return fullest
 
 
 def _weigh_outages(falls: Sequence[Fall], shortest: int, longest: float) -> float:

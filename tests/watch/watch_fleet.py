@@ -43,13 +43,18 @@ class Fleet:
             if self.chance.random() < part:
                 self.fall(host, at + timedelta(seconds=self.chance.uniform(0, jitter_seconds)))
 
+    def fall_all(self, at: datetime) -> None:
+        """One long outage of our own server, which is found for every host within the minute."""
+        self.fall_at(self.names, at, 60)
+
     def any_time(self) -> datetime:
         return SINCE + (NOW - SINCE) * self.chance.random()
 
     def beats(self, host: str, slow: float = 1.0) -> list[BeatHour]:
-        """Hourly latency that varies and has a daily course; `slow` times as much in the three hours before an outage."""
-        begun = {outage.began_at.replace(minute=0, second=0) for outage in self.outages if outage.source_host == host}
-        before = {hour - timedelta(hours=hours) for hour in begun for hours in (1, 2, 3)}
+        """Hourly latency that varies and has a daily course; `slow` times as much in the 3 hours before an outage."""
+        begun = [outage.began_at for outage in self.outages if outage.source_host == host]
+        hours = [at.replace(minute=0, second=0, microsecond=0) for at in begun]
+        before = {hour - timedelta(hours=number) for hour in hours for number in (1, 2, 3)}
         rows = []
         for number in range(DAYS * 24):
             hour = SINCE.replace(minute=0) + timedelta(hours=number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from watch_fleet import DAYS, MIDNIGHT, NOW, SINCE, Fleet
@@ -34,8 +35,8 @@ def plant_all(seed: int) -> Fleet:
             if fleet.chance.random() < 0.95:
                 fleet.fall(host, at + timedelta(minutes=minutes * fleet.chance.uniform(-0.01, 0.01)), 60)
     for host in FLAPPING:
-        for _ in range(2):
-            at = fleet.any_time()
+        for days in (20, 60):
+            at = SINCE + timedelta(days=days + fleet.chance.uniform(0, 20))
             for _ in range(10):
                 fleet.fall(host, at := at + timedelta(seconds=fleet.chance.uniform(90, 500)), 60)
     plant_groups(fleet)
@@ -59,7 +60,8 @@ def plant_times(fleet: Fleet) -> None:
 def plant_groups(fleet: Fleet) -> None:
     """Hosts that fall together within a minute: of a network, with a tag, and with nothing in common."""
     for host in TAG_HOSTS:
-        fleet.hosts[host] = fleet.hosts[host].__class__(SINCE, [*fleet.hosts[host].tags, TAG], fleet.hosts[host].network)
+        known = fleet.hosts[host]
+        fleet.hosts[host] = replace(known, tags=[*known.tags, TAG])
     for hosts, times in ((NETWORK_HOSTS, 7), (TAG_HOSTS, 5), (UNNAMED_HOSTS, 9)):
         for _ in range(times):
             fleet.fall_at(hosts, fleet.any_time(), 60, 0.95)
