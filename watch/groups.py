@@ -29,6 +29,7 @@ LEAST_SHARE = 0.1  # of the outages of its hosts
 PAIR_SECONDS = 6 * HOUR  # before and after
 LEAST_PAIR_SHARE = 0.2  # of the outages of the host that has fewer
 MOST_PAIRED = 100  # outages within the time: more make no pairs, for their number is the square
+MOST_PAIRS = 3_000_000  # 10,000 hosts with 40 outages each; with more by chance, nothing would stand out
 
 Onset = tuple[int, str]  # when an outage began, and whose it is
 
@@ -191,17 +192,21 @@ def _name_hosts(incidents: Sequence[Incident]) -> tuple[str, ...]:
 
 
 def _pair(begun: Mapping[str, Sequence[int]]) -> dict[tuple[str, str], list[int]]:
-    """When two hosts fell together."""
+    """When two hosts fell together; nothing when that would be too many."""
     pairs: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     onsets = _merge(begun, begun)
-    end = 0
+    end = number = 0
     for index, (at, host) in enumerate(onsets):
         while end < len(onsets) and onsets[end][0] <= at + TOGETHER_SECONDS:
             end += 1
-        if end - index <= MOST_PAIRED:
-            for _, other in onsets[index + 1 : end]:
-                if other != host:
-                    pairs[min(host, other), max(host, other)].append(at)
+        if end - index > MOST_PAIRED:
+            continue
+        number += end - index - 1
+        if number > MOST_PAIRS:
+            return {}
+        for _, other in onsets[index + 1 : end]:
+            if other != host:
+                pairs[min(host, other), max(host, other)].append(at)
     return pairs
 
 

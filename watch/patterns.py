@@ -26,7 +26,7 @@ from watch.sentences import Said, Value, say_habit, say_period, say_rise, say_sp
 Kind = Literal["time_of_day", "day_of_week", "period", "together", "latency_before", "flapping"]
 
 CHANCE = 0.002
-PARTS = 7  # flapping, time of day, day of week, period, latency, groups by name and without one
+PARTS = 8  # flapping, time of day, of week, day of week, period, latency, groups by name and without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _find_own(
         history.falls = merge_spells(history.falls, spells)
         yield "flapping", say_spells(host, spells, days), min(spell.chance for spell in spells)
     total = len(history.falls)
-    habit, period = _choose(find_habit(history.falls, since, until, limit, limit), find_period(history.falls, limit))
+    habit, period = _choose(find_habit(history.falls, since, until, limit), find_period(history.falls, limit))
     if habit:
         history.explained.update(habit.begun if habit.end else ())
         yield "day_of_week" if habit.days else "time_of_day", say_habit(host, habit, total), habit.chance
@@ -120,9 +120,11 @@ def _find_own(
 
 
 def _choose(habit: Habit | None, period: Period | None) -> tuple[Habit | None, Period | None]:
-    """A time of day has a period of days, and a period such as twelve hours is at times of the day: one is said."""
-    if not (habit and habit.end and period):
+    """A habit has a period of days, and a period such as twelve hours is at times of the day: one of them is said."""
+    if not (habit and period):
         return habit, period
+    if not habit.end:
+        return habit, period if period.seconds < 0.9 * DAY else None
     days = round(period.seconds / DAY)
     return (habit, None) if days and abs(period.seconds - days * DAY) < 0.1 * DAY else (None, period)
 

@@ -19,7 +19,7 @@ from watch.falls import Fall
 WIDTHS = (0.05, 0.1, 0.2)  # of the logarithm: about as many parts of the period
 LEAST_SECONDS = 300
 LEAST_GAPS = 5
-LEAST_SHARE = 0.4  # of the times between outages
+LEAST_SHARE = 0.3  # of the times between outages
 LEAST_FOLLOWED = 0.5  # of those that fit, so many have a neighbour that fits: two a day an hour apart are no period
 
 
@@ -67,7 +67,7 @@ def _weigh_outages(falls: Sequence[Fall], shortest: int, longest: float) -> floa
     for fall in falls[:-1]:
         down = fall.ended - fall.began
         total += 1.0 if down >= shortest else min(1.0, log((longest - down) / (shortest - down)) / e)
-    return total / (len(falls) - 1)
+    return total / (len(falls) - 2)  # the window begins at one of them, so one is none of the trials
 
 
 def _describe(

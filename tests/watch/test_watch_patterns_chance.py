@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+from watch_fleet import DAYS, NOW, Fleet
 
 from watch import patterns
 from watch.patterns import find_patterns
-from watch_fleet import DAYS, NOW, Fleet
 
 SEEDS = 100 if int(os.environ.get("HEIMDALL_REPETITIONS", "1")) > 1 else 12
 WRONG = SEEDS // 100

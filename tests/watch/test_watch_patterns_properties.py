@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from watch_fleet import DAYS, NOW, SINCE
 
 from core.clock import parse_time, rfc3339
 from store.rows import Outage
 from watch.patterns import Known, Pattern, find_patterns
-from watch_fleet import DAYS, NOW, SINCE
 
 HOSTS = [f"host-{number}" for number in range(6)]
 KNOWN = {host: Known(SINCE, ["web"], "10.1.0.0/24" if host < "host-3" else None) for host in HOSTS}
@@ -24,10 +24,10 @@ def histories(draw: st.DrawFn, hosts: Sequence[str] = HOSTS) -> list[Outage]:
     outages = []
     every = draw(st.sampled_from([600, 3 * 3600, 86_400, 7 * 86_400]))
     for host in draw(st.lists(st.sampled_from(hosts), min_size=1, unique=True)):
-        begin = draw(st.integers(0, SECONDS))
+        begin = draw(st.integers(0, 90) | st.integers(0, SECONDS))
         jitter = draw(st.sampled_from([0, 30, 1200, 90_000]))
         for number in range(draw(st.integers(1, 40))):
-            at = SINCE + timedelta(seconds=(begin // 86_400 + number * every + draw(st.integers(0, jitter))) % SECONDS)
+            at = SINCE + timedelta(seconds=(begin + number * every + draw(st.integers(0, jitter))) % SECONDS)
             lasts = draw(st.sampled_from([None, 0, 300, 86_400]))
             cause = draw(st.sampled_from(["crashed", "silent", "away", "overdue", "missing"]))
             outages.append(Outage(host, at, None if lasts is None else at + timedelta(seconds=lasts), cause))

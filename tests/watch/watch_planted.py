@@ -26,8 +26,8 @@ def plant_all(seed: int) -> Fleet:
     """A fleet with everything in it."""
     fleet = Fleet(seed)
     for host in fleet.names:
-        # a host that falls each weekday is to be seen beside few others
-        fleet.fall_by_chance(host, A_DAY / 4 if host in WEEKDAY else A_DAY)
+        # of 13 Sundays little is seen beside many others, and of latency before few outages neither
+        fleet.fall_by_chance(host, A_DAY * (0.25 if host in WEEKDAY else 1.5 if host in SLOW else 1))
     plant_times(fleet)
     for host, minutes in PERIODS.items():
         at = SINCE + timedelta(minutes=fleet.chance.uniform(0, minutes))
@@ -62,6 +62,6 @@ def plant_groups(fleet: Fleet) -> None:
     for host in TAG_HOSTS:
         known = fleet.hosts[host]
         fleet.hosts[host] = replace(known, tags=[*known.tags, TAG])
-    for hosts, times in ((NETWORK_HOSTS, 7), (TAG_HOSTS, 5), (UNNAMED_HOSTS, 9)):
+    for hosts, times, part in ((NETWORK_HOSTS, 7, 0.9), (TAG_HOSTS, 5, 1.0), (UNNAMED_HOSTS, 9, 0.95)):
         for _ in range(times):
-            fleet.fall_at(hosts, fleet.any_time(), 60, 0.95)
+            fleet.fall_at(hosts, fleet.any_time(), 60, part)
