@@ -186,7 +186,8 @@ def expect(facts: Iterable[Fact], blackouts: Sequence[Blackout], rules: Rules, e
             expected.verdicts[host] += verdicts
             expected.alerts[host] += one.alerts(_return_of(steps[number + 1 :]))
             if fact.kind in ("return", "connect"):
-                was_down = must_be = False
+                # of one that flaps the last return alone must be noticed
+                was_down = must_be = must_be and not fact.required
             else:
                 was_down = was_down or bool(verdicts)
                 must_be = must_be or any(verdict.required for verdict in verdicts)
@@ -217,6 +218,7 @@ class _Step(NamedTuple):
     end: float
 
     def _window(self) -> tuple[float, float, bool]:
+        """As in the clear, or as a blackout has it; and whether there was one."""
         earliest, latest = self.rules.window(self.fact)
         hidden = False
         for blackout in self.blackouts:
@@ -236,11 +238,14 @@ class _Step(NamedTuple):
             due = self.rules.on_the_way(self.fact, state) + ROUNDING_SECONDS + PROOF_SECONDS
             must = self.fact.kind == "mute" and state == "late" and due <= earliest and not hidden
             if at < self.over_at:
-                yield self._expect(frozenset([state]), frozenset(), at, due if must else latest, self.required and must)
+                stage = self._expect(frozenset([state]), at, due if must else latest, hidden)
+                stage.required = stage.required and must
+                stage.fault += f", {state}"
+                yield stage
         if earliest < self.over_at:
-            yield self._expect(
-                frozenset([outcome.state]), frozenset() if hidden else outcome.reasons, earliest, latest, self.required
-            )
+            last = self._expect(frozenset([outcome.state]), earliest, latest, hidden)
+            last.reasons = frozenset() if hidden else outcome.reasons
+            yield last
 
     def alerts(self, back_at: float) -> Iterator[Expected]:
         """The alert of it, open until the host is back."""
@@ -260,15 +265,14 @@ class _Step(NamedTuple):
                     resolve_by = max(resolve_by, self.rules.settled(blackout))
             resolved = (back_at, resolve_by)
         kinds = outcome.alerts | (_HIDDEN_ALERTS if hidden else frozenset())
-        one = self._expect(kinds, frozenset(), earliest, latest, self.required)
+        one = self._expect(kinds, earliest, latest, hidden)
         one.resolved = resolved
         yield one
 
-    def _expect(
-        self, words: frozenset[str], reasons: frozenset[str], earliest: float, latest: float, required: bool
-    ) -> Expected:
-        fault = f"{self.fact.fault or self.fact.kind}, back" if self.fact.kind == "return" else self.fact.kind
+    def _expect(self, words: frozenset[str], earliest: float, latest: float, hidden: bool) -> Expected:
+        kind = self.fact.kind
+        fault = f"{self.fact.fault or kind}, back" if kind == "return" else kind
         return Expected(
-            self.fact.host, fault, words, reasons, self.fact.at, earliest, latest,
-            self.over_at + SPEAK_SECONDS, required and latest <= min(self.over_at, self.end),
+            self.fact.host, f"{fault} (blackout)" if hidden else fault, words, frozenset(), self.fact.at, earliest,
+            latest, self.over_at + SPEAK_SECONDS, self.required and latest <= min(self.over_at, self.end),
         )  # fmt: skip
