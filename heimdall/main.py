@@ -132,6 +132,9 @@ def _add_sim_options(sim: argparse.ArgumentParser) -> None:
     )
     sim.add_argument("--seed", type=int, default=1, metavar="N", help="which hosts are chosen (default: %(default)s)")
     sim.add_argument(
+        "--slack", type=float, default=0.0, metavar="SECONDS", help="how much later all may be said (default: 0)"
+    )
+    sim.add_argument(
         "--broker", metavar="URL", help="another broker than this home's, one that lets anybody in or --user"
     )
     sim.add_argument("--user", metavar="NAME", help="one login for all, instead of this home's own")

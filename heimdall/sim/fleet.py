@@ -10,7 +10,7 @@ from functools import partial
 from core.errors import Unavailable
 from heimdall.sim.host import Host, Manner
 from heimdall.sim.ledger import Fact
-from heimdall.sim.link import Line
+from heimdall.sim.link import Line, Link
 from heimdall.sim.timers import Timers
 
 log = logging.getLogger("heimdall.sim")
@@ -18,6 +18,8 @@ log = logging.getLogger("heimdall.sim")
 TURN_SECONDS = 0.02
 AT_ONCE = 200  # connections that are being opened
 GOODBYES = 500  # in one turn
+GOODBYE_SECONDS = 20.0  # for the broker to take them all
+CONNACK_SECONDS = 10.0
 
 
 class Fleet:
@@ -74,9 +76,12 @@ class Fleet:
         if host.mood == "down" or (host.link is not None and host.fault != "roam"):
             return
         try:
-            await self._line.open(host, host.make_connect())
+            link = await self._line.open(host, host.make_connect())
         except Unavailable as error:
             self.dropped(host, str(error))
+            return
+        answer_by = self.clock() + CONNACK_SECONDS
+        self.timers.call_at(answer_by, lambda _: None if host.accepted or host.link is not link else link.abort())
 
     def open(self, host: Host) -> None:
         """Let `host` connect, in its turn; one that roams takes over its own connection."""
@@ -174,10 +179,18 @@ class Fleet:
         self._queue.clear()
         for task in [*self._opening.values()]:
             task.cancel()
+        links: list[Link] = []
         everybody = [*self.hosts.values(), *self._clones.values()]
         for number, host in enumerate(everybody, 1):
             host.mood = "down"
-            host.say_goodbye("offline", "stop")
+            link = host.say_goodbye("offline", "stop")
+            if link is not None:
+                links.append(link)
             if number % GOODBYES == 0:
                 await asyncio.sleep(TURN_SECONDS)
-        await asyncio.sleep(TURN_SECONDS)
+        # a broker that has closed a connection has read what was said on it
+        deadline = self.clock() + GOODBYE_SECONDS
+        while self.clock() < deadline and not all(link.closed for link in links):
+            await asyncio.sleep(TURN_SECONDS)
+        for link in links:
+            link.abort()

@@ -174,11 +174,11 @@ class Host:
             correlation=correlation,
         )  # fmt: skip
 
-    def say_goodbye(self, state: State, reason: Reason, back_by: datetime | None = None) -> None:
-        """Last words, then DISCONNECT, which keeps the broker from sending the will."""
+    def say_goodbye(self, state: State, reason: Reason, back_by: datetime | None = None) -> Link | None:
+        """Last words, then DISCONNECT, which keeps the broker from sending the will; on which connection, if any."""
         link, self.link, self.accepted = self.link, None, False
         if link is None:
-            return
+            return None
         link.hang(False)
         link.in_flight = 0  # what is open does not matter any more
         link.publish(
@@ -186,6 +186,7 @@ class Host:
             expiry_seconds=STATUS_EXPIRY_SECONDS,
         )  # fmt: skip
         link.leave()
+        return link
 
     def cut(self) -> None:
         """The connection breaks without a word."""

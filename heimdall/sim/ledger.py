@@ -117,13 +117,18 @@ class Expectations:
 
 
 class Rules(NamedTuple):
-    """The fleet's times, by which the judge must go."""
+    """The fleet's times, by which the judge must go, and how much later than they say it may speak."""
 
     interval_seconds: float
     keep_alive_seconds: float
+    slack_seconds: float = 0.0
 
     def window(self, fact: Fact) -> tuple[float, float]:
         """When the outcome of `fact` may be said at the earliest, and must be at the latest, in the clear."""
+        earliest, latest = self._window(fact)
+        return earliest, latest + self.slack_seconds
+
+    def _window(self, fact: Fact) -> tuple[float, float]:
         interval = self.interval_seconds
         at = fact.at
         if fact.kind == "hang":
@@ -153,7 +158,12 @@ class Rules(NamedTuple):
     def settled(self, blackout: Blackout) -> float:
         """When what a blackout hid must be said: everybody had an interval and the grace to speak, or was silent."""
         interval = self.interval_seconds
-        return blackout.until + max(SILENT_INTERVALS * interval, interval + GRACE_SECONDS) + PROOF_SECONDS
+        return (
+            blackout.until
+            + max(SILENT_INTERVALS * interval, interval + GRACE_SECONDS)
+            + PROOF_SECONDS
+            + self.slack_seconds
+        )
 
     def longest_seconds(self, kind: str) -> float:
         """Until the outcome of a fault of `kind` must be said, counted from its beginning."""
@@ -235,7 +245,7 @@ class _Step(NamedTuple):
         for state in sorted(outcome.on_the_way | (_HIDDEN if hidden else frozenset())):
             at = self.rules.on_the_way(self.fact, state) - FORGIVEN
             # a stage that lasts for long enough must be said, too
-            due = self.rules.on_the_way(self.fact, state) + ROUNDING_SECONDS + PROOF_SECONDS
+            due = self.rules.on_the_way(self.fact, state) + ROUNDING_SECONDS + PROOF_SECONDS + self.rules.slack_seconds
             must = self.fact.kind == "mute" and state == "late" and due <= earliest and not hidden
             if at < self.over_at:
                 stage = self._expect(frozenset([state]), at, due if must else latest, hidden)
@@ -259,7 +269,7 @@ class _Step(NamedTuple):
             return
         resolved = None
         if outcome.resolves:
-            resolve_by = back_at + self.rules.interval_seconds + SPEAK_SECONDS
+            resolve_by = back_at + self.rules.interval_seconds + SPEAK_SECONDS + self.rules.slack_seconds
             for blackout in self.blackouts:
                 if back_at < self.rules.settled(blackout) and resolve_by > blackout.at:
                     resolve_by = max(resolve_by, self.rules.settled(blackout))
@@ -274,5 +284,6 @@ class _Step(NamedTuple):
         fault = f"{self.fact.fault or kind}, back" if kind == "return" else kind
         return Expected(
             self.fact.host, f"{fault} (blackout)" if hidden else fault, words, frozenset(), self.fact.at, earliest,
-            latest, self.over_at + SPEAK_SECONDS, self.required and latest <= min(self.over_at, self.end),
+            latest, self.over_at + SPEAK_SECONDS + self.rules.slack_seconds,
+            self.required and latest <= min(self.over_at, self.end),
         )  # fmt: skip

@@ -151,10 +151,13 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
     def leave(self) -> None:
-        """Say DISCONNECT, which keeps the broker from sending the will, and close."""
+        """Say DISCONNECT, which keeps the broker from sending the will; it closes when it has read that."""
         self.write(mqtt5.DisconnectPacket().write())
-        if self._transport is not None:
-            self._transport.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is connected any more."""
+        return self._transport is None
 
 
 class Line:

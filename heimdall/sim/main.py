@@ -21,7 +21,7 @@ import mqtt5
 from core.errors import Invalid, Unavailable
 from core.home import Credential, Home
 from core.process import allow_many_connections
-from core.settings import BrokerAddress, Settings, parse_broker
+from core.settings import BrokerAddress, Settings, in_url, parse_broker
 from core.topics import INFO, STATUS, check_host, host_topic
 from heimdall.command import DONE, FAILED, INTERRUPTED
 from heimdall.sim import report
@@ -40,6 +40,8 @@ PROGRESS_SECONDS = 1.0
 CLEAR_SECONDS = 30.0
 MOST_HOSTS = 60_000  # ports of one address
 LONGEST_INTERVAL_SECONDS = 3_600.0
+SPARE_FILES = 64  # for all but the hosts
+CONNECT_SECONDS = 60.0  # without anybody more who gets in
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
@@ -54,9 +56,10 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             raise Invalid(f"--faults {file} cannot be read: {error}") from error
     address, speaker, listener = _find_logins(settings, options)
     manner = Manner(options.interval, speaker, version("heimdall-siem"))
-    rules = Rules(manner.interval_seconds, manner.keep_alive_seconds)
+    rules = Rules(manner.interval_seconds, manner.keep_alive_seconds, options.slack)
     plan = make_plan(script, names, rules, options.seed, file)
     allow_many_connections()
+    _check_files(options.hosts)
     simulation = Simulation(address, names, manner, rules, listener, options)
     with asyncio.Runner(loop_factory=_make_loop()) as runner:
         return runner.run(simulation.run(script, plan))
@@ -69,6 +72,7 @@ def _make_names(options: argparse.Namespace) -> list[str]:
         ("--interval", options.interval, 1 <= options.interval <= LONGEST_INTERVAL_SECONDS, "use 1 to 3600 seconds"),
         ("--events", options.events, 0 <= options.events < math.inf, "use a number from 0 on"),
         ("--connect-rate", options.connect_rate, 0 < options.connect_rate < math.inf, "use a number above 0"),
+        ("--slack", options.slack, 0 <= options.slack < math.inf, "use seconds, from 0 on"),
         ("--for", options.seconds, options.seconds is None or 0 < options.seconds < math.inf, "use seconds above 0"),
     ):
         if not fits:
@@ -77,15 +81,31 @@ def _make_names(options: argparse.Namespace) -> list[str]:
     return [f"{options.name_prefix}{number:05d}" for number in range(options.first, options.first + options.hosts)]
 
 
+def _check_files(hosts: int) -> None:
+    """Raise `Invalid` when this process may not hold so many connections."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 -- not on Windows
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and hosts + SPARE_FILES > limit:
+        raise Invalid(
+            f"--hosts {hosts}: this process may hold {limit} files: use at most {max(1, limit - SPARE_FILES)}, "
+            "and more processes, each with another --first"
+        )
+
+
 def _find_logins(
     settings: Settings, options: argparse.Namespace
 ) -> tuple[BrokerAddress, Credential | None, Credential | None]:
     """The broker, who speaks there for all hosts, and who listens. Raises `Invalid` and `Unavailable`."""
     home = Home(settings.home)
-    user, password = options.user or "", options.password or ""
     address = settings.broker
-    if options.broker or user:
-        url = options.broker or f"{address.scheme}://{address.host}:{address.port}"
+    if options.password and not options.user:
+        raise Invalid("--password belongs to --user")
+    user, password = options.user or address.user, options.password or address.password
+    if options.broker or options.user:
+        url = options.broker or f"{address.scheme}://{in_url(address.host)}:{address.port}"
         address = parse_broker(url, user, password, settings.home)
     if address.user:
         login = Credential(address.user, address.password)
@@ -144,6 +164,8 @@ class Simulation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if sys.stderr.isatty():
+                print(file=sys.stderr)
             self._observer.close()
             await self._fleet.leave()
             if not self._options.keep:
@@ -162,8 +184,7 @@ class Simulation:
             task.result()
 
     async def _play(self, script: Script, plan: list[Planned]) -> None:
-        while self._fleet.connected() < len(self._names):
-            await asyncio.sleep(0.1)
+        await self._wait_connected()
         # the fleet is there to stay: no collection need look at it again
         gc.collect()
         gc.freeze()
@@ -177,6 +198,17 @@ class Simulation:
             if self._options.events:
                 self._events.turn(self._clock())
             await asyncio.sleep(min(left, 0.05 if self._options.events else 0.5))
+
+    async def _wait_connected(self) -> None:
+        most, since = 0, self._clock()
+        while (connected := self._fleet.connected()) < len(self._names):
+            if connected > most:
+                most, since = connected, self._clock()
+            if self._clock() - since > CONNECT_SECONDS:
+                raise Unavailable(
+                    f"{connected} of {len(self._names)} hosts got in, and then none: {self._fleet.refusal}"
+                )
+            await asyncio.sleep(0.1)
 
     def _compare(self, end: float) -> Comparison:
         blackouts = [*self._player.blackouts, *self._observer.gaps]

@@ -52,7 +52,7 @@ def make_plan(script: Script, names: Sequence[str], rules: Rules, seed: int, fil
 
 def end_seconds(script: Script, rules: Rules) -> float:
     """When all that a script does must have been said, in seconds after its beginning; for one without an end, too."""
-    settle = SILENT_INTERVALS * rules.interval_seconds + PROOF_SECONDS
+    settle = SILENT_INTERVALS * rules.interval_seconds + PROOF_SECONDS + rules.slack_seconds
     ends = [
         fault.at + (_busy_seconds(fault, rules) if fault.lasts_seconds is not None else _word_seconds(fault, rules))
         for fault in script.faults
@@ -67,7 +67,7 @@ def _busy_seconds(fault: Fault, rules: Rules) -> float:
     if lasts is None:
         return math.inf
     # to connect again, and to be said to be back
-    return lasts + 2 * max(rules.interval_seconds, PROOF_SECONDS) + PROOF_SECONDS
+    return lasts + 2 * max(rules.interval_seconds, PROOF_SECONDS) + PROOF_SECONDS + rules.slack_seconds
 
 
 def _word_seconds(fault: Fault, rules: Rules) -> float:

@@ -17,7 +17,7 @@ from core.clock import rfc3339, utc_now
 from core.topics import ALERTS, STATUS, VERDICT, every_host, host_topic, parse_host_topic
 
 GRACE_SECONDS = 3.1
-SLOW_SECONDS = 5.0
+SLOW_SECONDS = 11.0
 REASONS = {"lost": "crashed", "stop": "stopped", "shutdown": "shutdown"}
 
 

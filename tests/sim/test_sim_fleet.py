@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import Ear, Simulation
 from plain_mosquitto import Broker
+from sim_process import Ear, Simulation
 from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
@@ -148,6 +148,8 @@ def test_a_broker_that_is_not_there_or_wrong_use_is_told_of(simulate: Simulate, 
         (("--hosts", "2"), 1, "no connection to mqtt://127.0.0.1:"),
         (("--hosts", "0"), 2, "--hosts 0: use 1 to"),
         (("--interval", "0.5"), 2, "--interval 0.5: use 1 to 3600 seconds"),
+        (("--slack", "-1"), 2, "--slack -1.0: use seconds"),
+        (("--password", "x"), 2, "--password belongs to --user"),
         (("--name-prefix", "a/b"), 2, "--name-prefix 'a/b00001' cannot be a host name"),
         (("--faults", "nowhere.toml"), 2, "--faults nowhere.toml cannot be read"),
     ):
