@@ -144,7 +144,7 @@ class Fleet:
         if self._leaving or host.mood in ("down", "hung"):
             return
         now = self.clock()
-        if host.births and not host.fault and host.name not in self._clones:
+        if host.births and host.fault in ("", "mute") and host.name not in self._clones:
             self.lost += 1
             host.fault, host.required = "lost", False
             self.note(host, "lost", now)

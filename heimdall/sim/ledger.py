@@ -70,12 +70,12 @@ OUTCOMES = {
     "clone": Outcome(alerts=_words("clone"), resolves=False),
     # back before anybody may speak; slower than that it may be said
     "roam": Outcome("offline"),
-    "restart": Outcome("offline", alerts=_words("crashed")),
+    "restart": Outcome("offline"),
     "lost": Outcome("offline", alerts=_words("crashed silent zombie"), on_the_way=_words("late zombie")),
     "connect": Outcome("online", on_the_way=_words("new")),
     "return": Outcome("online"),
 }
-# what a blackout may add, for a will can be lost with the broker
+# what a blackout may add, for a will can be lost with the broker, and a session be doubted
 _HIDDEN = _words("late zombie")
 _HIDDEN_ALERTS = _words("crashed silent zombie")
 NEVER_REQUIRED = _words("roam restart lost")
@@ -253,7 +253,8 @@ class _Step(NamedTuple):
                 stage.fault += f", {state}"
                 yield stage
         if earliest < self.over_at:
-            last = self._expect(frozenset([outcome.state]), earliest, latest, hidden)
+            ends = [outcome.state, "offline"] if hidden and outcome.state == "zombie" else [outcome.state]
+            last = self._expect(frozenset(ends), earliest, latest, hidden)
             last.reasons = frozenset() if hidden else outcome.reasons
             yield last
 

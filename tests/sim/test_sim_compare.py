@@ -97,6 +97,8 @@ def test_above_a_thousand_open_alerts_their_incident_is_enough() -> None:
     assert len(compare(expected, said, [], END).missed) == 1_500
     found = compare(expected, said, [incident], END)
     assert (found.flawless, found.incidents) == (True, 1)
+    few = expect(facts[:20], (), RULES, END)
+    assert len(compare(few, said[:20], [incident], END).missed) == 10
 
 
 def test_the_report_says_all_of_it_in_both_forms() -> None:

@@ -100,6 +100,7 @@ def test_an_absence_is_overdue_at_its_deadline_unless_it_is_over() -> None:
     away = fact("away", 100.0, due_at=150.0)
     assert required(verdicts(CONNECT, away, fact("return", 140.0, fault="away")))[1:] == ["away", "online"]
     assert alerts(CONNECT, away, fact("return", 140.0)) == []
+    assert verdicts(CONNECT, away, fact("return", 140.0))[-2].closes == 141.0
     late = (CONNECT, away, fact("return", 180.0, fault="away"))
     assert required(verdicts(*late))[1:] == ["away", "overdue", "online"]
     overdue = verdicts(*late)[-2]
@@ -129,6 +130,7 @@ def test_a_blackout_moves_what_must_be_said_behind_it_and_hides_why() -> None:
     found = verdicts(*facts, blackouts=(blackout,))[-1]
     assert (found.words, found.reasons, found.required) == ({"offline"}, set(), True)
     assert found.latest == 150 + 3 * INTERVAL + 3
+    assert verdicts(CONNECT, fact("mute", 100.0), blackouts=(blackout,))[-1].words == {"offline", "zombie"}
     assert "silent" in alerts(*facts, blackouts=(blackout,))[0].words
     gone = verdicts(*facts, fact("return", 140.0, fault="kill"), blackouts=(blackout,))
     assert required(gone) == ["online"]
