@@ -1,0 +1,1 @@
+"""The watch: judges silence. Signals in, one verdict a host out."""
