@@ -140,13 +140,7 @@ def _cut(outages: Iterable[Outage], heard_at: datetime | None, begin: int, end: 
     if begin >= end:
         return []
     known_at = end if heard_at is None else min(max(_floor(heard_at), begin), end)
-    rows = [
-        _Row(
-            one.cause == "away", -_floor(one.began_at), end if one.ended_at is None else _ceil(one.ended_at), one.cause
-        )
-        for one in outages
-        if one.ended_at is None or one.began_at < one.ended_at
-    ]
+    rows = [_to_row(one, end) for one in outages if one.ended_at is None or one.began_at < one.ended_at]
     rows.sort(key=lambda row: row.begin)
     edges = {known_at, end, *(min(max(edge, known_at), end) for row in rows for edge in (row.begin, row.end))}
     pieces = [_Piece(begin, known_at, "unknown", None)] if begin < known_at else []
@@ -163,6 +157,11 @@ def _cut(outages: Iterable[Outage], heard_at: datetime | None, begin: int, end: 
         goes_on = bool(pieces) and pieces[-1][2:] == (kind, cause)
         pieces.append(_Piece(pieces.pop().begin if goes_on else low, high, kind, cause))
     return pieces
+
+
+def _to_row(outage: Outage, end: int) -> _Row:
+    ended = end if outage.ended_at is None else _ceil(outage.ended_at)
+    return _Row(outage.cause == "away", -_floor(outage.began_at), ended, outage.cause)
 
 
 def _sum_up(pieces: Sequence[_Piece], begin: int, end: int) -> Uptime:
