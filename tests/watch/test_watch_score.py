@@ -105,6 +105,7 @@ def test_a_few_milliseconds_more_are_not_slow_and_a_second_is_no_wrong_clock() -
 
 def test_a_host_over_http_is_scored_by_its_outages_and_what_is_not_told_is_said() -> None:
     assert value(http_host(was_down(5, days_ago=3))) == value(host(was_down(5, days_ago=3)))
+    assert score_host(http_host(was_down(5, days_ago=3))).words == "89: down once in 7 days, for 5 min (−11)"
     words = score_host(http_host()).words
     assert words == "100: nothing lost; not known: loss, regularity, latency, spool, clock"
 
