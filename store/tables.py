@@ -259,6 +259,33 @@ alerts = Table(
 _open_alerts = alerts.c.resolved_at.is_(None)
 Index("alerts_open", alerts.c.source_host, postgresql_where=_open_alerts, sqlite_where=_open_alerts)
 
+# what the watch finds out about hosts from time to time; `told` is its JSON
+scores = Table(
+    "scores",
+    metadata,
+    Column("source_host", HostName, primary_key=True),
+    Column("value", SmallInteger),
+    Column("told", Text, nullable=False),
+    Column("scored_at", Moment, nullable=False),
+)
+
+patterns = Table(
+    "patterns",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("found_at", Moment, nullable=False),
+)
+
+pattern_hosts = Table(
+    "pattern_hosts",
+    metadata,
+    Column("source_host", HostName, primary_key=True),
+    Column("pattern_id", RowId, primary_key=True, autoincrement=False),
+)
+
 # triggers keep it append-only
 audit = Table(
     "audit",

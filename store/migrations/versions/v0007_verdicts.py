@@ -1,4 +1,4 @@
-"""Verdicts, the outages that they make, and the alerts that tell of these."""
+"""Verdicts, the outages that they make, the alerts that tell of these, and what is found out about hosts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "outages",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        sa.Column("id", _id(), primary_key=True),
         sa.Column("source_host", _host(), nullable=False),
         sa.Column("began_at", _moment(), nullable=False),
         sa.Column("ended_at", _moment()),
@@ -40,8 +40,32 @@ def upgrade() -> None:
         sa.Column("resolved_at", _moment()),
         sa.Column("text", sa.Text, nullable=False),
     )
+    op.create_table(
+        "scores",
+        sa.Column("source_host", _host(), primary_key=True),
+        sa.Column("value", sa.SmallInteger),
+        sa.Column("told", sa.Text, nullable=False),
+        sa.Column("scored_at", _moment(), nullable=False),
+    )
+    op.create_table(
+        "patterns",
+        sa.Column("id", _id(), primary_key=True),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("words", sa.Text, nullable=False),
+        sa.Column("told", sa.Text, nullable=False),
+        sa.Column("found_at", _moment(), nullable=False),
+    )
+    op.create_table(
+        "pattern_hosts",
+        sa.Column("source_host", _host(), primary_key=True),
+        sa.Column("pattern_id", _id(), primary_key=True, autoincrement=False),
+    )
     where = sa.text("resolved_at IS NULL")
     op.create_index("alerts_open", "alerts", ["source_host"], postgresql_where=where, sqlite_where=where)
+
+
+def _id() -> sa.types.TypeEngine[int]:
+    return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def _host() -> sa.types.TypeEngine[str]:
