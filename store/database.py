@@ -24,7 +24,7 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 
 
 # what changes in a transaction that first looks, so that one process at a time may
-Locked = Literal["schema", "leases", "keys", "enrolment"]
+Locked = Literal["schema", "leases", "keys", "enrolment", "beats"]
 
 
 class Unstorable(Invalid):
@@ -130,7 +130,14 @@ class Database(ABC):
 
     @abstractmethod
     def upsert(self, connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Upsert `rows`, one a host and sorted by it, into `heartbeats` or `activity` (see `upserts`)."""
+        """Upsert `rows`, one a host and sorted by it, into one of the tables that `upserts` knows."""
+
+    @abstractmethod
+    def advance_beats(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
+        """Count beats, one a host and sorted by it, that are the next of their boots (see `upserts.ADVANCE_BEATS`).
+
+        Returns the hosts whose beat was not that, and is not counted.
+        """
 
     @abstractmethod
     def newest_id(self, connection: Connection) -> int:

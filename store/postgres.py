@@ -25,6 +25,7 @@ _LOCKS: dict[Locked, int] = {
     "leases": 0x6865696D_64616C02,
     "keys": 0x6865696D_64616C04,
     "enrolment": 0x6865696D_64616C05,
+    "beats": 0x6865696D_64616C06,
 }
 
 _STAGE = (
