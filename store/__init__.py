@@ -6,6 +6,8 @@ from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
     Beat,
+    BeatFigures,
+    BeatHour,
     DeadLetter,
     EventFilter,
     Host,
@@ -13,6 +15,7 @@ from store.rows import (
     Key,
     KeyRow,
     Order,
+    Signal,
     StoredEvent,
     WriteBatch,
     Written,
@@ -22,6 +25,8 @@ from store.store import Store, open_store
 __all__ = [
     "AuditEntry",
     "Beat",
+    "BeatFigures",
+    "BeatHour",
     "DeadLetter",
     "EnrolledHosts",
     "EventFilter",
@@ -31,6 +36,7 @@ __all__ = [
     "KeyRow",
     "NewSecret",
     "Order",
+    "Signal",
     "Store",
     "StoredEvent",
     "Unstorable",

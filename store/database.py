@@ -16,6 +16,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Engine
 
 from core.errors import Invalid, Unavailable
 
+_VALUES_PER_QUERY = 1_000
 WAIT_SECONDS = 30.0  # for the right to write and for a free connection
 
 _DRIVERS = (sqlite3.Error, psycopg.Error)
@@ -25,6 +26,11 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 
 # what changes in a transaction that first looks, so that one process at a time may
 Locked = Literal["schema", "leases", "keys", "enrolment", "beats"]
+
+
+def in_chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """`values`, a thousand at a time: as many parameters as every SQLite takes in one statement."""
+    return (values[start : start + _VALUES_PER_QUERY] for start in range(0, len(values), _VALUES_PER_QUERY))
 
 
 class Unstorable(Invalid):

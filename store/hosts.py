@@ -11,6 +11,7 @@ from sqlalchemy import Connection, FromClause, Select, exists, func, literal, se
 
 from core.clock import rfc3339, utc_now
 from store.barred import Barred
+from store.beat_writes import count_beats
 from store.database import Database, EventRow, Unstorable
 from store.rows import Beat, Host, HostStatus, WriteBatch
 from store.tables import activity, heartbeats, host_info
@@ -62,6 +63,7 @@ def record_beats(database: Database, beats: Iterable[Beat]) -> None:
     batch = WriteBatch([], utc_now(), beats=list(beats))
     with database.writing() as connection:
         note_signs_of_life(database, connection, batch)
+        count_beats(database, connection, batch.beats)
 
 
 def record_info(database: Database, host: str, info_json: str, at: datetime, barred: Barred) -> bool:
@@ -81,7 +83,7 @@ def record_info(database: Database, host: str, info_json: str, at: datetime, bar
         return True
 
 
-def _joined(full_join: bool) -> FromClause:
+def join_known(full_join: bool) -> FromClause:
     """heartbeats FULL OUTER JOIN activity, one row a host; as a UNION ALL where SQLite is older than 3.39."""
     beat, done = heartbeats.c, activity.c
     columns = (
@@ -101,7 +103,7 @@ def _joined(full_join: bool) -> FromClause:
 
 
 def _hosts(database: Database) -> Select[Any]:
-    known = _joined(database.full_join)
+    known = join_known(database.full_join)
     return select(*known.c, host_info.c.info).select_from(
         known.outerjoin(host_info, host_info.c.source_host == known.c.hostname)
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from core.errors import Invalid
-from store import audit, enrolment, hosts, keys, leases, postgres, queries, renewal, sqlite
+from store import audit, beat_days, beat_figures, enrolment, hosts, keys, leases, postgres, queries, renewal, sqlite
 from store.barred import Barred
 from store.database import Database, Unusable
 from store.dead_letters import Cap
@@ -16,12 +16,15 @@ from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
     Beat,
+    BeatFigures,
+    BeatHour,
     EventFilter,
     Host,
     HostStatus,
     Key,
     KeyRow,
     Order,
+    Signal,
     StoredEvent,
     WriteBatch,
     Written,
@@ -116,6 +119,22 @@ class Store:
     def get_info(self, name: str) -> str | None:
         """What a host said of itself, as JSON, or `None`."""
         return hosts.read_info(self.database, name)
+
+    def read_beats(self, host: str, now: datetime) -> BeatFigures | None:
+        """The figures of a host's heartbeats, or `None` when there was none (see `beat_figures.read_beats`)."""
+        return beat_figures.read_beats(self.database, host, now)
+
+    def read_beat_hours(self, host: str, since: datetime, now: datetime) -> list[BeatHour]:
+        """What was counted an hour (see `beat_figures.read_beat_hours`)."""
+        return beat_figures.read_beat_hours(self.database, host, since, now)
+
+    def read_signals(self, names: Iterable[str] | None = None) -> Iterator[Signal]:
+        """What tells who is alive, of all hosts or of `names` (see `beat_figures.read_signals`)."""
+        return beat_figures.read_signals(self.database, names)
+
+    def roll_up_beats(self, now: datetime) -> int:
+        """Old hours become days, old days go; to be called once an hour (see `beat_days.roll_up_beats`)."""
+        return beat_days.roll_up_beats(self.database, now, self._keep_days)
 
     def events(self, wanted: EventFilter, limit: int, before: int | None = None) -> list[StoredEvent]:
         """A page of events, last stored first (see `queries.read_events`)."""

@@ -164,6 +164,7 @@ activity = Table(
     *(Column(f"severity_{level}", BigInteger, nullable=False) for level in range(1, 6)),
 )
 
+
 def _latencies(prefix: str = "") -> list[Column[Any]]:
     """The buckets of latency: `beats.LATENCY_BOUNDS` has their upper ends."""
     return [Column(f"{prefix}latency_{bucket}", BigInteger, nullable=False) for bucket in range(1, 9)]
