@@ -139,7 +139,7 @@ class SQLite(Database):
         _as_sqlite(connection.connection.driver_connection).executemany(statement, rows)
 
     def advance_beats(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
-        """See `Database.advance_beats`: a repetition of the newest beat, which counts nothing, is not among those left."""
+        """See `Database.advance_beats`: what is left has no repetition of a newest beat, which counts nothing."""
         cursor = _as_sqlite(connection.connection.driver_connection).cursor()
         cursor.executemany(_ADVANCE_BEATS, rows)
         left = {row[0]: row[1:3] for row in rows}
