@@ -18,6 +18,7 @@ from api import (
     events,
     health,
     heartbeat,
+    heartbeats,
     hosts,
     ingest,
     keys,
@@ -77,7 +78,20 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         responses={"default": PROBLEM},
     )
     install_problems(app)
-    for noun in (heartbeat, ingest, hosts, events, health, metrics, keys, enroll, renewal, sessions, documents):
+    for noun in (
+        heartbeat,
+        ingest,
+        hosts,
+        heartbeats,
+        events,
+        health,
+        metrics,
+        keys,
+        enroll,
+        renewal,
+        sessions,
+        documents,
+    ):
         app.include_router(noun.router)
     app.include_router(agent_file.make_router())
     app.include_router(page.make_router())

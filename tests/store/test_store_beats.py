@@ -1,4 +1,4 @@
-"""What is counted about heartbeats, on both databases: as the fold says, exact, in the transaction that records them."""
+"""What is counted about heartbeats, on both databases: what the fold says, in the transaction that records them."""
 
 from __future__ import annotations
 
