@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -26,31 +27,36 @@ def count_beats(database: Database, connection: Connection, given: Iterable[Beat
     2. What is the next beat of its boot, as nearly all are, is counted by the database, without reading the row.
     3. The rows of the others are read, counted here and written.
     """
-    by_host: dict[str, list[Beat]] = {}
+    single: dict[str, Beat] = {}
+    others: dict[str, list[Beat]] = {}
     for beat in given:
-        known = by_host.get(beat.source_host)
-        if known is None:
-            by_host[beat.source_host] = [beat]
+        host = beat.source_host
+        if host in others:
+            others[host].append(beat)
+        elif host in single:
+            others[host] = [single.pop(host), beat]
+        elif beat.seq and beat.delay_seconds is not None:
+            single[host] = beat
         else:
-            known.append(beat)
-    texts: dict[datetime, tuple[str, str]] = {}
-    next_ones = []
-    for host in sorted(by_host):
-        beat = by_host[host][0]
-        if beat.seq and beat.delay_seconds is not None and len(by_host[host]) == 1:
-            text = texts.get(beat.at)
-            if text is None:
-                at = rfc3339(beat.at)
-                text = texts[beat.at] = (at, f"{at[:13]}:00:00.000000Z")
-            interval = max(beat.interval_s, SHORTEST_INTERVAL_SECONDS)
-            next_ones.append((host, beat.boot, beat.seq, text[0], beat.delay_seconds, interval, beat.spool, text[1]))
-    if next_ones:
-        left = database.advance_beats(connection, next_ones)
-        for host, *_ in next_ones:
-            if host not in left:
-                del by_host[host]
-    if by_host:
-        _count_others(database, connection, by_host)
+            others[host] = [beat]
+    if single:
+        for host in database.advance_beats(connection, _next_rows(single)):
+            others[host] = [single[host]]
+    if others:
+        _count_others(database, connection, others)
+
+
+def _next_rows(single: Mapping[str, Beat]) -> list[tuple[Any, ...]]:
+    rows = []
+    at, text, hour = None, "", ""
+    for host, beat in ((host, single[host]) for host in sorted(single)):
+        # most beats of a batch came in with one read, at one moment
+        if beat.at is not at:
+            at, text = beat.at, rfc3339(beat.at)
+            hour = f"{text[:13]}:00:00.000000Z"
+        interval = beat.interval_s if beat.interval_s > SHORTEST_INTERVAL_SECONDS else SHORTEST_INTERVAL_SECONDS
+        rows.append((host, beat.boot, beat.seq, text, beat.delay_seconds, interval, beat.spool, hour))
+    return rows
 
 
 def _count_others(database: Database, connection: Connection, by_host: Mapping[str, Sequence[Beat]]) -> None:
@@ -66,7 +72,8 @@ def _count_others(database: Database, connection: Connection, by_host: Mapping[s
         hours = [counts.count(beat) for beat in by_host[host]]
         closed += [hour for hour in hours if hour is not None]
         counted.append(counts)
-    database.upsert(connection, "beats", [_row_of(counts) for counts in counted])
+    as_text = cache(rfc3339)  # of the moments of a batch most are the same
+    database.upsert(connection, "beats", [_row_of(counts, as_text) for counts in counted])
     # of one host two hours may close at once: each is a row of its own
     if closed:
         database.upsert(connection, "beat_hours", sorted(map(_hour_row_of, closed)))
@@ -85,16 +92,16 @@ def read_counts(row: Any) -> Counts:
     )  # fmt: skip
 
 
-def _row_of(counts: Counts) -> tuple[Any, ...]:
+def _row_of(counts: Counts, as_text: Callable[[datetime], str]) -> tuple[Any, ...]:
     """In the order of the columns of `beats`."""
     boot = counts.boot
-    told = (boot.boot, boot.seq, boot.first_seq, boot.seen, rfc3339(boot.began_at)) if boot else (None,) * 5
+    told = (boot.boot, boot.seq, boot.first_seq, boot.seen, as_text(boot.began_at)) if boot else (None,) * 5
     formers = msgspec.json.encode(counts.formers).decode() if counts.formers else None
-    returned_at = None if counts.boot_returned_at is None else rfc3339(counts.boot_returned_at)
+    returned_at = None if counts.boot_returned_at is None else as_text(counts.boot_returned_at)
     return (
         counts.source_host, *told, formers, counts.boot_returns, returned_at, counts.interval_s, counts.spool,
-        rfc3339(counts.beat_at), rfc3339(counts.began_at), counts.total, counts.expected, rfc3339(counts.expected_at),
-        counts.lost, counts.delay, counts.skew, counts.skew_low, counts.jitter, rfc3339(counts.hour),
+        as_text(counts.beat_at), as_text(counts.began_at), counts.total, counts.expected, as_text(counts.expected_at),
+        counts.lost, counts.delay, counts.skew, counts.skew_low, counts.jitter, as_text(counts.hour),
         counts.hour_beats, counts.hour_expected, counts.hour_lost, counts.hour_latency_sum,
         *counts.hour_latency_counts,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from store.rows import Beat, BeatHour
 
@@ -60,6 +61,7 @@ class Boot:
         return missing
 
 
+@lru_cache(64)
 def hour_of(at: datetime) -> datetime:
     """The beginning of the hour that `at` lies in."""
     return at.replace(minute=0, second=0, microsecond=0)
