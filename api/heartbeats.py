@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -16,11 +16,9 @@ from api.events import Moment, read_moment
 from api.problems import Refused
 from core.clock import rfc3339, utc_now
 from store import BeatFigures, BeatHour, Store
-from store.beat_figures import latency_share, mean_latency
 
 router = APIRouter(tags=["hosts"], dependencies=[Depends(Needs("read")), Depends(check_query)])
 
-LONGEST_SERIES = timedelta(days=14)
 _NONE_YET: dict[str, Any] = {
     "boot": None, "interval_s": None, "spool": None, "beat_at": None, "began_at": None, "total": 0, "expected": 0.0,
     "lost": 0, "loss": None, "latency_mean": None, "latency_p95": None, "jitter": None, "skew": None,
@@ -43,7 +41,7 @@ def _answer_heartbeats(store: Store, name: str, since: datetime | None) -> Respo
     if "\0" in name or store.get_host(name) is None:
         raise Refused(404, f"there is no host {name!r:.80}")
     figures = store.read_beats(name, now)
-    hours = store.read_beat_hours(name, since or now - LONGEST_SERIES, now)
+    hours = store.read_beat_hours(name, since, now)
     told = _NONE_YET if figures is None else describe_figures(figures)
     shown = [describe_hour(hour) for hour in hours]
     return answer_json({"success": True, "hostname": name, **told, "hours": shown})
@@ -62,6 +60,6 @@ def describe_hour(hour: BeatHour) -> dict[str, Any]:
         "beats": hour.beats,
         "expected": hour.expected,
         "lost": hour.lost,
-        "latency_mean": mean_latency(hour.latency_sum, hour.latency_counts),
-        "latency_p95": latency_share(hour.latency_counts, 0.95),
+        "latency_mean": hour.latency_mean,
+        "latency_p95": hour.latency_p95,
     }

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from store.beat_writes import read_counts
-from store.beats import LATENCY_BOUNDS, LATENCY_BUCKETS, hour_of
+from store.beats import LATENCY_BUCKETS, hour_of
 from store.database import Database, in_chunks
 from store.hosts import join_known
 from store.rows import BeatFigures, BeatHour, Signal
@@ -31,24 +30,26 @@ def read_beats(database: Database, host: str, now: datetime) -> BeatFigures | No
     boot = counts.boot
     sent = counts.total + counts.lost
     latencies = [sum(column) for column in zip(*(hour.latency_counts for hour in hours), strict=True)]
+    day = BeatHour(host, now, 0, 0.0, 0, sum(hour.latency_sum for hour in hours), latencies)
     return BeatFigures(
         host, boot.boot if boot else None, counts.interval_s, counts.spool, counts.beat_at, counts.began_at,
         counts.total, counts.expected + counts.unsettled(), counts.lost, counts.lost / sent if boot and sent else None,
-        mean_latency(sum(hour.latency_sum for hour in hours), latencies), latency_share(latencies, 0.95),
+        day.latency_mean, day.latency_p95,
         None if counts.delay is None else counts.jitter, counts.skew, counts.boot_returns, counts.boot_returned_at,
     )  # fmt: skip
 
 
-def read_beat_hours(database: Database, host: str, since: datetime, now: datetime) -> list[BeatHour]:
+def read_beat_hours(database: Database, host: str, since: datetime | None, now: datetime) -> list[BeatHour]:
     """The hours of `host` that had heartbeats, from the one that `since` lies in, the open one last.
 
-    Older hours than the 14 days before `now` are in `beat_days` alone.
+    Older hours than the 14 days before `now`, which `None` asks for, are in `beat_days` alone.
     """
     with database.reading() as connection:
         row = connection.execute(select(beats).where(beats.c.source_host == host)).first()
         if row is None:
             return []
-        return _read_hours(connection, row, max(since, now - timedelta(days=HOURS_DAYS)))
+        earliest = now - timedelta(days=HOURS_DAYS)
+        return _read_hours(connection, row, earliest if since is None else max(since, earliest))
 
 
 def _read_hours(connection: Connection, row: Row[Any], since: datetime) -> list[BeatHour]:
@@ -67,27 +68,6 @@ def _hour_of_row(row: Row[Any]) -> BeatHour:
     return BeatHour(
         row.source_host, row.hour, row.beats, row.expected, row.lost, row.latency_sum, [*row[-LATENCY_BUCKETS:]]
     )
-
-
-def mean_latency(sum_seconds: float, counts: Sequence[int]) -> float | None:
-    """Seconds; `None` when no heartbeat told when it was sent."""
-    observed = sum(counts)
-    return sum_seconds / observed if observed else None
-
-
-def latency_share(counts: Sequence[int], share: float) -> float | None:
-    """The latency (seconds) that `share` of those counted did not exceed, between its bucket's ends by proportion.
-
-    What lies in the last bucket, which has no end, is told by the last bound. `None` when none was counted.
-    """
-    left = sum(counts) * share
-    if not left:
-        return None
-    for (low, high), count in zip(pairwise((0.0, *LATENCY_BOUNDS)), counts, strict=False):
-        if left <= count:
-            return low + (high - low) * left / count
-        left -= count
-    return LATENCY_BOUNDS[-1]
 
 
 def read_signals(database: Database, names: Iterable[str] | None = None) -> Iterator[Signal]:

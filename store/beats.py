@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from store.rows import Beat, BeatHour
+from store.rows import LATENCY_BOUNDS, Beat, BeatHour
 
-# upper ends of the buckets of latency, in seconds; the last bucket has none
-LATENCY_BOUNDS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 LATENCY_BUCKETS = len(LATENCY_BOUNDS) + 1
 
 WINDOW = 63  # how many of the newest seqs of a boot are known one by one: the bits of a positive bigint

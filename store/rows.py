@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 from core.messages import DEFAULT_INTERVAL_SECONDS, Event
+
+# upper ends of the buckets of heartbeats' latency, in seconds; the last bucket has none
+LATENCY_BOUNDS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
 @dataclass(slots=True)  # not frozen, which would double the time to make one
@@ -209,6 +213,27 @@ class BeatHour:
     lost: int
     latency_sum: float
     latency_counts: Sequence[int]
+
+    @property
+    def latency_mean(self) -> float | None:
+        """Seconds; `None` when no heartbeat told when it was sent."""
+        observed = sum(self.latency_counts)
+        return self.latency_sum / observed if observed else None
+
+    @property
+    def latency_p95(self) -> float | None:
+        """The latency (seconds) that 95 % did not exceed, between its bucket's ends by proportion; `None` as above.
+
+        What lies in the last bucket, which has no end, is told by the last bound.
+        """
+        left = sum(self.latency_counts) * 0.95
+        if not left:
+            return None
+        for (low, high), count in zip(pairwise((0.0, *LATENCY_BOUNDS)), self.latency_counts, strict=False):
+            if left <= count:
+                return low + (high - low) * left / count
+            left -= count
+        return LATENCY_BOUNDS[-1]
 
 
 @dataclass(frozen=True, slots=True)

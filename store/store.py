@@ -124,7 +124,7 @@ class Store:
         """The figures of a host's heartbeats, or `None` when there was none (see `beat_figures.read_beats`)."""
         return beat_figures.read_beats(self.database, host, now)
 
-    def read_beat_hours(self, host: str, since: datetime, now: datetime) -> list[BeatHour]:
+    def read_beat_hours(self, host: str, since: datetime | None, now: datetime) -> list[BeatHour]:
         """What was counted an hour (see `beat_figures.read_beat_hours`)."""
         return beat_figures.read_beat_hours(self.database, host, since, now)
 

@@ -166,7 +166,7 @@ activity = Table(
 
 
 def _latencies(prefix: str = "") -> list[Column[Any]]:
-    """The buckets of latency: `beats.LATENCY_BOUNDS` has their upper ends."""
+    """The buckets of latency: `rows.LATENCY_BOUNDS` has their upper ends."""
     return [Column(f"{prefix}latency_{bucket}", BigInteger, nullable=False) for bucket in range(1, 9)]
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store.beats import JITTER_SHARE, LATENCY_BOUNDS, SEEN_MASK
+from store.beats import JITTER_SHARE, SEEN_MASK
+from store.rows import LATENCY_BOUNDS
 from store.tables import beat_hours, beats
 
 BEAT_COLUMNS = tuple(column.name for column in beats.columns)

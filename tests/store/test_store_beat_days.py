@@ -10,13 +10,13 @@ from sqlalchemy import func, insert, select
 from store_samples import NOW
 
 from core.errors import Unavailable
-from store import Beat, Store, WriteBatch, beat_days, open_store
-from store.tables import beat_hours, metadata
+from store import Beat, Store, WriteBatch, open_store
+from store import beat_days as roll_up
+from store.tables import beat_days, beat_hours
 
 TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
-DAYS = metadata.tables["beat_days"]
 HOSTS = [f"host-{number}" for number in range(5)]
-SUMS = [func.sum(beat_hours.c[name]) for name in ("beats", "expected", "lost", "latency_sum", "latency_1", "latency_8")]
+SUMMED = ("beats", "expected", "lost", "latency_sum", "latency_1", "latency_8")
 
 
 def fill(store: Store, days_ago: list[int]) -> None:
@@ -33,25 +33,25 @@ def fill(store: Store, days_ago: list[int]) -> None:
 
 def sums(store: Store) -> list[float]:
     """Of all hours and days together: what no roll-up may change."""
-    both = [beat_hours, DAYS]
+    totals = [0.0] * len(SUMMED)
     with store.database.reading() as connection:
-        found = [
-            connection.execute(
-                select(*(func.coalesce(func.sum(table.c[one.clauses.clauses[0].name]), 0) for one in SUMS))
-            )
-            for table in both
-        ]
-        return [sum(pair) for pair in zip(*(row.one() for row in found), strict=True)]
+        for table in (beat_hours, beat_days):
+            row = connection.execute(select(*(func.coalesce(func.sum(table.c[name]), 0) for name in SUMMED))).one()
+            totals = [total + float(value) for total, value in zip(totals, row, strict=True)]
+    return totals
 
 
 def days_of(store: Store) -> list[tuple[datetime, str, int]]:
     with store.database.reading() as connection:
-        return [tuple(row) for row in connection.execute(select(DAYS.c.day, DAYS.c.source_host, DAYS.c.beats))]
+        return [
+            tuple(row)
+            for row in connection.execute(select(beat_days.c.day, beat_days.c.source_host, beat_days.c.beats))
+        ]
 
 
 @pytest.fixture(autouse=True)
 def small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beat_days, "_HOSTS_PER_TRANSACTION", 2)
+    monkeypatch.setattr(roll_up, "_HOSTS_PER_TRANSACTION", 2)
 
 
 def test_hours_older_than_two_weeks_are_added_to_their_day_and_younger_ones_stay(store: Store) -> None:
@@ -84,7 +84,7 @@ def test_days_go_when_they_are_older_than_what_is_kept(store: Store) -> None:
 def test_a_roll_up_that_ends_midway_has_counted_each_hour_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(store, [15, 16, 17])
     before = sums(store)
-    add, calls = beat_days._add_to_day, 0
+    add, calls = roll_up._add_to_day, 0
 
     def add_and_fail(*given: object) -> None:
         nonlocal calls
@@ -93,7 +93,7 @@ def test_a_roll_up_that_ends_midway_has_counted_each_hour_once(store: Store, mon
         if calls % 4 == 0:
             raise Unavailable("the database is away")
 
-    monkeypatch.setattr(beat_days, "_add_to_day", add_and_fail)
+    monkeypatch.setattr(roll_up, "_add_to_day", add_and_fail)
     for _ in range(20):
         try:
             store.roll_up_beats(TODAY)
