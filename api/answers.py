@@ -117,6 +117,40 @@ class AlertsAnswer(_Answer):
     next: str | None
 
 
+class BeatHourAnswer(_Answer):
+    """What was counted of a host's heartbeats in an hour."""
+
+    hour: Annotated[Time, Field(description="When it began.")]
+    beats: Annotated[int, Field(examples=[60])]
+    expected: Annotated[float, Field(description="By the interval, since the beat before.", examples=[60.0])]
+    lost: Annotated[int, Field(description="Below zero: what an hour before had counted came late.", examples=[0])]
+    latency_mean: Annotated[float | None, Field(description="Seconds.", examples=[0.012])]
+    latency_p95: Annotated[float | None, Field(description="Seconds.", examples=[0.019])]
+
+
+class HeartbeatsAnswer(_Answer):
+    """A host's heartbeats, since its first. What was never told is null."""
+
+    success: Success
+    hostname: Annotated[str, Field(examples=["web-01"])]
+    boot: Annotated[str | None, Field(description="The agent's start, by its own id.")]
+    interval_s: Annotated[float | None, Field(description="Seconds between heartbeats.", examples=[60.0])]
+    spool: Annotated[int | None, Field(description="Events that wait on the host.", examples=[0])]
+    beat_at: Annotated[Time | None, Field(description="When the newest came in.")]
+    began_at: Annotated[Time | None, Field(description="When the first came in.")]
+    total: Annotated[int, Field(examples=[1440])]
+    expected: Annotated[float, Field(description="By the interval, while a boot lasted.", examples=[1440.2])]
+    lost: Annotated[int, Field(description="Missing in `seq`.", examples=[0])]
+    loss: Annotated[float | None, Field(description="Their share, 0 to 1; null without `seq`.", examples=[0.0])]
+    latency_mean: Annotated[float | None, Field(description="Of the last 24 hours, in seconds.", examples=[0.012])]
+    latency_p95: Annotated[float | None, Field(description="Of the last 24 hours, in seconds.", examples=[0.019])]
+    jitter: Annotated[float | None, Field(description="Seconds (RFC 3550).", examples=[0.003])]
+    skew: Annotated[float | None, Field(description="How far the host's clock is behind, in seconds.", examples=[0.2])]
+    boot_returns: Annotated[int, Field(description="How often a boot returned after another.", examples=[0])]
+    boot_returned_at: Time | None
+    hours: list[BeatHourAnswer]
+
+
 class EventAnswer(_Answer):
     """An event as it is stored. `timestamp` says when it happened, `created_at` when it was stored."""
 

@@ -19,6 +19,7 @@ from api import (
     events,
     health,
     heartbeat,
+    heartbeats,
     hosts,
     ingest,
     keys,
@@ -78,7 +79,21 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         responses={"default": PROBLEM},
     )
     install_problems(app)
-    for noun in (heartbeat, ingest, hosts, alerts, events, health, metrics, keys, enroll, renewal, sessions, documents):
+    for noun in (
+        heartbeat,
+        ingest,
+        hosts,
+        heartbeats,
+        alerts,
+        events,
+        health,
+        metrics,
+        keys,
+        enroll,
+        renewal,
+        sessions,
+        documents,
+    ):
         app.include_router(noun.router)
     app.include_router(agent_file.make_router())
     app.include_router(page.make_router())

@@ -52,10 +52,10 @@ def read_filter(
         source_ip=source_ip,
         severity_gte=severity_gte,
         q=q or None,
-        since=_read_moment("since", since),
-        until=_read_moment("until", until),
-        happened_since=_read_moment("happened_since", happened_since),
-        happened_until=_read_moment("happened_until", happened_until),
+        since=read_moment("since", since),
+        until=read_moment("until", until),
+        happened_since=read_moment("happened_since", happened_since),
+        happened_until=read_moment("happened_until", happened_until),
     )
 
 
@@ -67,7 +67,8 @@ def _one_of(key: str, value: str | None, allowed: tuple[str, ...]) -> str | None
     return value.upper()
 
 
-def _read_moment(key: str, text: str | None) -> datetime | None:
+def read_moment(key: str, text: str | None) -> datetime | None:
+    """The time that the query parameter `key` names. Raises `Invalid`."""
     if text is None:
         return None
     if text[-6:-5] == " " and text.count(":") == 3:

@@ -16,6 +16,8 @@ from store import Beat, DeadLetter
 
 MAX_EVENTS = 5_000
 MAX_BYTES = 8 * 1024 * 1024
+_MOST = 2**53  # of a count that a heartbeat tells: what every reader of JSON can read
+_LONGEST_BOOT = 64  # characters
 MAX_REASONED_BYTES = 64 * 1024  # of a dead letter's payload
 
 
@@ -25,12 +27,11 @@ class Batch:
 
     events: list[Event] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    beats: dict[str, Beat] = field(default_factory=dict)
+    beats: list[Beat] = field(default_factory=list)
     infos: dict[str, str] = field(default_factory=dict)
     acknowledgements: dict[Connection, list[int]] = field(default_factory=dict)
     receipts: list[tuple[Connection, str, bytes]] = field(default_factory=list)
     retained: set[str] = field(default_factory=set)
-    heartbeats: int = 0
     sent_at: datetime | None = None  # the newest message, by its sender's clock
     messages: int = 0
     size_bytes: int = 0
@@ -92,13 +93,17 @@ class Batch:
         except Invalid as error:
             self._bury(packet, found.host, str(error), packet.payload)
             return
-        self.heartbeats += 1
         self.sent_at = beat.sent_at or self.sent_at
         waited = waited_seconds(beat.interval_s, packet.message_expiry_interval)
         at = now - timedelta(seconds=waited) if waited else now
-        known = self.beats.get(found.host)
-        if known is None or known.at <= at:
-            self.beats[found.host] = Beat(found.host, beat.os_type, at)
+        delay = None if beat.sent_at is None else (now - beat.sent_at).total_seconds()
+        seq, boot, spool = beat.seq, beat.boot, beat.spool
+        # what no agent of ours tells, and no database may be able to store, tells nothing
+        if seq is None or not boot or not (0 <= seq < _MOST and len(boot) <= _LONGEST_BOOT and boot.isprintable()):
+            seq = boot = None
+        if spool is not None and not 0 <= spool < _MOST:
+            spool = None
+        self.beats.append(Beat(found.host, beat.os_type, at, seq, boot, beat.interval_s, spool, delay))
 
     def _bury(self, packet: mqtt5.PublishPacket, host: str | None, reason: str, payload: bytes) -> None:
         # PostgreSQL's text takes neither NUL nor more than is useful of a hostile topic

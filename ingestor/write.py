@@ -198,16 +198,16 @@ class Writer:
             except Unstorable as error:
                 payload = info.encode("utf-8", "backslashreplace")
                 dead.append(DeadLetter(topics.host_topic(host, topics.INFO), host, str(error), payload, len(payload)))
-        beats = [*work.presence.beats.values()]
-        written = self._store.write(WriteBatch(work.events.events, now, dead, beats, held_off))
+        written = self._store.write(WriteBatch(work.events.events, now, dead, work.presence.beats, held_off))
         return replace(written, dropped=written.dropped + dropped) if dropped else written
 
     def _count(self, work: Work, written: Written, seconds: float) -> None:
         events, presence = work
-        self.hosts.update(presence.beats, (event.source_host for event in events.events))
+        self.hosts.update(beat.source_host for beat in presence.beats)
+        self.hosts.update(event.source_host for event in events.events)
         metrics = self.metrics
         metrics.add("messages_acknowledged", events.messages + presence.messages)
-        metrics.add("heartbeats_received", presence.heartbeats)
+        metrics.add("heartbeats_received", len(presence.beats))
         metrics.add("events_stored", written.stored)
         metrics.add("events_duplicate", written.duplicates)
         metrics.add("dead_letters", len(written.letters))

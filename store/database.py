@@ -16,6 +16,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Engine
 
 from core.errors import Invalid, Unavailable
 
+_VALUES_PER_QUERY = 1_000
 WAIT_SECONDS = 30.0  # for the right to write and for a free connection
 
 _DRIVERS = (sqlite3.Error, psycopg.Error)
@@ -24,7 +25,12 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 
 
 # what changes in a transaction that first looks, so that one process at a time may
-Locked = Literal["schema", "leases", "keys", "enrolment", "verdicts"]
+Locked = Literal["schema", "leases", "keys", "enrolment", "beats", "verdicts"]
+
+
+def in_chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """`values`, a thousand at a time: as many parameters as every SQLite takes in one statement."""
+    return (values[start : start + _VALUES_PER_QUERY] for start in range(0, len(values), _VALUES_PER_QUERY))
 
 
 class Unstorable(Invalid):
@@ -130,7 +136,14 @@ class Database(ABC):
 
     @abstractmethod
     def upsert(self, connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Upsert `rows`, one a host and sorted by it, into `heartbeats` or `activity` (see `upserts`)."""
+        """Upsert `rows`, one a host and sorted by it, into one of the tables that `upserts` knows."""
+
+    @abstractmethod
+    def advance_beats(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
+        """Count beats, one a host and sorted by it, that are the next of their boots (see `upserts.ADVANCE_BEATS`).
+
+        Returns the hosts whose beat was not that, and is not counted.
+        """
 
     @abstractmethod
     def newest_id(self, connection: Connection) -> int:

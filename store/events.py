@@ -15,15 +15,13 @@ from core.clock import rfc3339
 from core.ids import stable_id
 from core.messages import Event
 from core.topics import EVENTS, HOSTS
-from store import hosts
+from store import beat_writes, hosts
 from store.barred import Barred
-from store.database import Database, EventRow, Unstorable
+from store.database import Database, EventRow, Unstorable, in_chunks
 from store.dead_letters import insert_dead_letters, storable
 from store.partitions import day_of
 from store.rows import DeadLetter, WriteBatch, Written
 from store.tables import BODY_COLUMNS, logs
-
-_IDS_PER_QUERY = 1_000
 
 
 def write_batch(database: Database, batch: WriteBatch, keep_days: int, barred: Barred) -> Written:
@@ -31,7 +29,7 @@ def write_batch(database: Database, batch: WriteBatch, keep_days: int, barred: B
 
     1. Ids that lie outside the days kept are replaced, and the days' partitions made.
     2. In one transaction: what came of barred hosts is left out; events, what conflicts to the dead letters, signs of
-       life, activity, dead letters.
+       life, what is counted about heartbeats, activity, dead letters.
 
     An event that the database cannot store (a lone surrogate, a NUL) becomes a dead letter, its neighbours
     are stored. Raises `Unavailable`; nothing is stored then, but for what came before such an event.
@@ -75,6 +73,7 @@ def _write(database: Database, batch: WriteBatch, keep_days: int, barred: Barred
                 conflicts = _find_conflicts(connection, stored, refused)
             hosts.count_events(database, connection, stored)
         hosts.note_signs_of_life(database, connection, batch)
+        beat_writes.count_beats(database, connection, batch.beats)
         letters = [*batch.dead, *(_conflict_letter(row) for row in conflicts)]
         if letters:
             insert_dead_letters(connection, letters, batch.received_at)
@@ -153,8 +152,8 @@ def _find_conflicts(connection: Connection, stored: Sequence[EventRow], refused:
     bodies = {row.event_id: {row.body} for row in stored}
     ids = list({row.event_id for row in refused} - bodies.keys())
     columns = [logs.c.event_id, *(logs.c[name] for name in BODY_COLUMNS)]
-    for start in range(0, len(ids), _IDS_PER_QUERY):
-        query = select(*columns).where(logs.c.event_id.in_(ids[start : start + _IDS_PER_QUERY]))
+    for chunk in in_chunks(ids):
+        query = select(*columns).where(logs.c.event_id.in_(chunk))
         for event_id, *body in connection.execute(query):
             # rows of an old database may share an id: each of them counts
             bodies.setdefault(event_id, set()).add(tuple(body))

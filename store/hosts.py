@@ -11,8 +11,9 @@ from sqlalchemy import Connection, FromClause, Select, exists, func, literal, se
 
 from core.clock import rfc3339, utc_now
 from store.barred import Barred
+from store.beat_writes import count_beats
 from store.database import Database, EventRow, Unstorable
-from store.rows import Beat, Host, HostSignals, HostStatus, WriteBatch
+from store.rows import Beat, Host, HostStatus, WriteBatch
 from store.tables import activity, heartbeats, host_info, verdicts
 from store.upserts import upsert_row
 
@@ -64,6 +65,7 @@ def record_beats(database: Database, beats: Iterable[Beat]) -> None:
     batch = WriteBatch([], utc_now(), beats=list(beats))
     with database.writing() as connection:
         note_signs_of_life(database, connection, batch)
+        count_beats(database, connection, batch.beats)
 
 
 def record_info(database: Database, host: str, info_json: str, at: datetime, barred: Barred) -> bool:
@@ -83,7 +85,7 @@ def record_info(database: Database, host: str, info_json: str, at: datetime, bar
         return True
 
 
-def _joined(full_join: bool) -> FromClause:
+def join_known(full_join: bool) -> FromClause:
     """heartbeats FULL OUTER JOIN activity, one row a host; as a UNION ALL where SQLite is older than 3.39."""
     beat, done = heartbeats.c, activity.c
     columns = (
@@ -103,7 +105,7 @@ def _joined(full_join: bool) -> FromClause:
 
 
 def _hosts(database: Database) -> Select[Any]:
-    known = _joined(database.full_join)
+    known = join_known(database.full_join)
     return select(*known.c, host_info.c.info, *_VERDICT).select_from(
         known.outerjoin(host_info, host_info.c.source_host == known.c.hostname).outerjoin(
             verdicts, verdicts.c.source_host == known.c.hostname
@@ -169,22 +171,6 @@ def read_info(database: Database, name: str) -> str | None:
     with database.reading() as connection:
         found: str | None = connection.execute(select(host_info.c.info).where(host_info.c.source_host == name)).scalar()
     return found
-
-
-def read_signals(database: Database, hosts: Sequence[str] | None = None) -> list[HostSignals]:
-    """When each host, or each of `hosts` that is known, was heard."""
-    known = _joined(database.full_join)
-    columns = select(known.c.hostname, known.c.last_seen)
-    found: list[HostSignals] = []
-    with database.reading() as connection:
-        for part in [None] if hosts is None else _chunks(hosts):
-            query = columns if part is None else columns.where(known.c.hostname.in_(part))
-            found += [HostSignals(*row, None, None, None) for row in connection.execute(query)]
-    return found
-
-
-def _chunks(hosts: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (hosts[start : start + 1_000] for start in range(0, len(hosts), 1_000))
 
 
 def read_new_hosts(database: Database, after: int) -> tuple[list[str], int]:

@@ -10,12 +10,13 @@ from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import Column, ColumnElement, Connection, create_engine
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Double, create_engine
 
 from core.errors import Invalid
 from store import upserts
 from store.database import WAIT_SECONDS, Database, EventRow, Locked
 from store.partitions import Partitions
+from store.tables import Moment, beat_hours, beats
 
 SCHEME = "postgresql://"
 
@@ -25,7 +26,8 @@ _LOCKS: dict[Locked, int] = {
     "leases": 0x6865696D_64616C02,
     "keys": 0x6865696D_64616C04,
     "enrolment": 0x6865696D_64616C05,
-    "verdicts": 0x6865696D_64616C06,
+    "beats": 0x6865696D_64616C06,
+    "verdicts": 0x6865696D_64616C07,
 }
 
 _STAGE = (
@@ -39,10 +41,24 @@ _INSERT = (
     f"INSERT INTO logs ({_COLUMNS}) SELECT {_COLUMNS} FROM heimdall_staging ORDER BY event_id, place"
     " ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
 )
+
+
+def _kind_of(column: Column[Any]) -> str:
+    kinds = {Moment: "timestamptz", BigInteger: "bigint", Double: "float8"}
+    return next((name for kind, name in kinds.items() if isinstance(column.type, kind)), "text")
+
+
 _ARRAYS = {
     "heartbeats": ("text", "text", "timestamptz", "timestamptz"),
     "activity": ("text", "text", "bigint", "timestamptz", "timestamptz", *("bigint",) * 5),
+    **{table.name: tuple(map(_kind_of, table.columns)) for table in (beats, beat_hours)},
 }
+_ADVANCED = ("text", "text", "bigint", "timestamptz", "float8", "float8", "bigint", "timestamptz")
+_GIVEN = f"FROM unnest({', '.join(f'%s::{kind}[]' for kind in _ADVANCED)}) AS given ({', '.join(upserts.ADVANCED)})"
+_ADVANCE_BEATS = (
+    upserts.ADVANCE_BEATS.format(**{name: f"given.{name}" for name in upserts.ADVANCED}, source=_GIVEN)
+    + " RETURNING beats.source_host"
+)
 
 
 class PostgreSQL(Database):
@@ -104,6 +120,12 @@ class PostgreSQL(Database):
         columns = [_as_array(column) for column in zip(*rows, strict=True)]
         _as_psycopg(connection.connection.driver_connection).execute(statement, columns)
 
+    def advance_beats(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
+        """See `Database.advance_beats`."""
+        columns = [_as_array(column) for column in zip(*rows, strict=True)]
+        advanced = _as_psycopg(connection.connection.driver_connection).execute(_ADVANCE_BEATS, columns)
+        return {row[0] for row in rows}.difference(host for (host,) in advanced)
+
     def newest_id(self, connection: Connection) -> int:
         """See `Database.newest_id`: the sequence knows it, while max(id) asks every partition."""
         return int(connection.exec_driver_sql("SELECT last_value FROM logs_id_seq").scalar_one())
@@ -120,8 +142,10 @@ class PostgreSQL(Database):
         """Nothing to do: the server looks after itself."""
 
 
-def _as_array(values: Sequence[str | int]) -> str:
+def _as_array(values: Sequence[str | float | None]) -> str:
     """An array as PostgreSQL reads it: psycopg, which looks at each value, takes longer than the upsert itself."""
+    if None in values:
+        return f"{{{','.join('NULL' if value is None else _as_array([value])[1:-1] for value in values)}}}"
     texts = [*map(str, values)]
     quoted = '","'.join(texts)
     if quoted.count('"') != 2 * (len(texts) - 1) or "\\" in quoted:

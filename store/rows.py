@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
+from typing import NamedTuple
 
-from core.messages import Alert, Event, VerdictState
+from core.messages import DEFAULT_INTERVAL_SECONDS, Alert, Event, VerdictState
+
+# upper ends of the buckets of heartbeats' latency, in seconds; the last bucket has none
+LATENCY_BOUNDS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
 @dataclass(slots=True)  # not frozen, which would double the time to make one
 class Beat:
-    """A sign of life of a host: `at` is the server's clock when the message came in."""
+    """A sign of life of a host: `at` is the server's clock when the message came in.
+
+    The rest is the heartbeat's own; without `seq` and `boot`, which are told together, no loss is judged.
+    `delay_seconds` is from `sent_at` to when it came in, by two clocks.
+    """
 
     source_host: str
     os_type: str
     at: datetime
+    seq: int | None = None
+    boot: str | None = None
+    interval_s: float = DEFAULT_INTERVAL_SECONDS
+    spool: int | None = None
+    delay_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,17 +190,6 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class HostSignals:
-    """When a host was heard: `beat_at` is its newest heartbeat, `last_seen` that or its newest events."""
-
-    source_host: str
-    last_seen: datetime | None
-    beat_at: datetime | None
-    interval_s: float | None
-    boot: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Outage:
     """An interval in which a host was not alive. `ended_at` is `None` while it lasts.
 
@@ -204,8 +207,9 @@ class Outage:
 class BeatHour:
     """What was counted about a host's heartbeats in an hour that began at `hour`.
 
-    `expected` is what its interval asked for, `lost` what is missing in `seq`; latency is from `sent_at` to when it
-    came in, in seconds, with the clock's skew taken out: its sum, and of its distribution the counts of the buckets.
+    `expected` is what its interval asked for since the beat before; `lost` what is missing in `seq`, less what came
+    late and was counted as lost before, so it may be below zero. Latency is from `sent_at` to when it came in, in
+    seconds, with the clock's skew taken out: its sum, and of its distribution the counts of the buckets.
     """
 
     source_host: str
@@ -215,6 +219,67 @@ class BeatHour:
     lost: int
     latency_sum: float
     latency_counts: Sequence[int]
+
+    @property
+    def latency_mean(self) -> float | None:
+        """Seconds; `None` when no heartbeat told when it was sent."""
+        observed = sum(self.latency_counts)
+        return self.latency_sum / observed if observed else None
+
+    @property
+    def latency_p95(self) -> float | None:
+        """The latency (seconds) that 95 % did not exceed, between its bucket's ends by proportion; `None` as above.
+
+        What lies in the last bucket, which has no end, is told by the last bound.
+        """
+        left = sum(self.latency_counts) * 0.95
+        if not left:
+            return None
+        for (low, high), count in zip(pairwise((0.0, *LATENCY_BOUNDS)), self.latency_counts, strict=False):
+            if left <= count:
+                return low + (high - low) * left / count
+            left -= count
+        return LATENCY_BOUNDS[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class BeatFigures:
+    """What is known of a host's heartbeats. Counts are since `began_at`, its first one; seconds throughout.
+
+    `lost` is of boots that told `seq`, and `loss` its share of what they sent; `None` when none did. Latency is of the
+    last 24 hours; `skew` is how far the host's clock is behind the server's, and the shortest journey. `boot_returns`
+    counts how often a boot came back after another had taken its place, as with two agents of one name.
+    """
+
+    source_host: str
+    boot: str | None
+    interval_s: float
+    spool: int | None
+    beat_at: datetime
+    began_at: datetime
+    total: int
+    expected: float
+    lost: int
+    loss: float | None
+    latency_mean: float | None
+    latency_p95: float | None
+    jitter: float | None
+    skew: float | None
+    boot_returns: int
+    boot_returned_at: datetime | None
+
+
+class Signal(NamedTuple):
+    """What tells whether a host is alive. `last_seen` is renewed by events too, `beat_at` by heartbeats alone.
+
+    `interval_s` is in seconds. The last three are `None` for a host that has sent no heartbeat yet.
+    """
+
+    source_host: str
+    last_seen: datetime | None
+    beat_at: datetime | None
+    interval_s: float | None
+    boot: str | None
 
 
 @dataclass(frozen=True, slots=True)

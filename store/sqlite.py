@@ -18,7 +18,7 @@ from core.clock import parse_time, rfc3339
 from core.errors import Invalid, Unavailable
 from core.ids import ingested_id
 from store import tables, upserts
-from store.database import WAIT_SECONDS, Database, EventRow, Locked
+from store.database import WAIT_SECONDS, Database, EventRow, Locked, in_chunks
 
 SCHEME = "sqlite:///"
 
@@ -30,7 +30,9 @@ _CHECKPOINT_PAGES = 16_384  # 64 MiB: each checkpoint writes a page once, howeve
 _WAL_BYTES = 256 * 1024 * 1024  # beyond this, readers have held up the checkpoints
 _WAL_RETRY = timedelta(seconds=5)
 _POLL_SECONDS = 0.002
-_IDS_PER_QUERY = 1_000
+_ADVANCE_BEATS = upserts.ADVANCE_BEATS.format(
+    **{name: f"?{place}" for place, name in enumerate(upserts.ADVANCED, 1)}, source=""
+)
 
 
 class SQLite(Database):
@@ -135,6 +137,20 @@ class SQLite(Database):
         places = ", ".join("?" * len(rows[0]))
         statement = f"{upserts.INTO[table]} VALUES ({places}){upserts.ON_CONFLICT[table]}"
         _as_sqlite(connection.connection.driver_connection).executemany(statement, rows)
+
+    def advance_beats(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
+        """See `Database.advance_beats`: what is left has no repetition of a newest beat, which counts nothing."""
+        cursor = _as_sqlite(connection.connection.driver_connection).cursor()
+        cursor.executemany(_ADVANCE_BEATS, rows)
+        left = {row[0]: row[1:3] for row in rows}
+        if cursor.rowcount == len(rows):
+            return set()
+        columns = (tables.beats.c.source_host, tables.beats.c.boot, tables.beats.c.seq)
+        for chunk in in_chunks(list(left)):
+            for host, *newest in connection.execute(select(*columns).where(columns[0].in_(chunk))):
+                if left[host] == tuple(newest):
+                    del left[host]
+        return set(left)
 
     def newest_id(self, connection: Connection) -> int:
         """See `Database.newest_id`."""
@@ -269,7 +285,6 @@ def _begin_write(connection: Connection) -> None:
 def _find_known(connection: Connection, table: Table, ids: list[str]) -> set[str]:
     """Those of `ids` that stand in the column `event_id` of `table`."""
     known: set[str] = set()
-    for start in range(0, len(ids), _IDS_PER_QUERY):
-        chunk = ids[start : start + _IDS_PER_QUERY]
+    for chunk in in_chunks(ids):
         known.update(connection.execute(select(table.c.event_id).where(table.c.event_id.in_(chunk))).scalars())
     return known

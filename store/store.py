@@ -7,7 +7,22 @@ from datetime import datetime
 
 from core.errors import Invalid
 from core.messages import Alert
-from store import alerts, audit, enrolment, hosts, keys, leases, outages, postgres, queries, renewal, sqlite, verdicts
+from store import (
+    alerts,
+    audit,
+    beat_days,
+    beat_figures,
+    enrolment,
+    hosts,
+    keys,
+    leases,
+    outages,
+    postgres,
+    queries,
+    renewal,
+    sqlite,
+    verdicts,
+)
 from store.barred import Barred
 from store.database import Database, Unusable
 from store.dead_letters import Cap
@@ -17,16 +32,18 @@ from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
     Beat,
+    BeatFigures,
+    BeatHour,
     Claims,
     EventFilter,
     HeldVerdict,
     Host,
-    HostSignals,
     HostStatus,
     Key,
     KeyRow,
     Order,
     Outage,
+    Signal,
     StoredEvent,
     WriteBatch,
     Written,
@@ -118,10 +135,6 @@ class Store:
         """One host, or `None` when nothing was ever heard of it."""
         return hosts.read_host(self.database, name)
 
-    def read_signals(self, names: Sequence[str] | None = None) -> list[HostSignals]:
-        """When each host, or each of `names` that is known, was heard."""
-        return hosts.read_signals(self.database, names)
-
     def read_new_hosts(self, after: int) -> tuple[list[str], int]:
         """Hosts that were heard for the first time since (see `hosts.read_new_hosts`)."""
         return hosts.read_new_hosts(self.database, after)
@@ -161,6 +174,22 @@ class Store:
     def get_info(self, name: str) -> str | None:
         """What a host said of itself, as JSON, or `None`."""
         return hosts.read_info(self.database, name)
+
+    def read_beats(self, host: str, now: datetime) -> BeatFigures | None:
+        """The figures of a host's heartbeats, or `None` when there was none (see `beat_figures.read_beats`)."""
+        return beat_figures.read_beats(self.database, host, now)
+
+    def read_beat_hours(self, host: str, since: datetime | None, now: datetime) -> list[BeatHour]:
+        """What was counted an hour (see `beat_figures.read_beat_hours`)."""
+        return beat_figures.read_beat_hours(self.database, host, since, now)
+
+    def read_signals(self, names: Iterable[str] | None = None) -> Iterator[Signal]:
+        """What tells who is alive, of all hosts or of `names` (see `beat_figures.read_signals`)."""
+        return beat_figures.read_signals(self.database, names)
+
+    def roll_up_beats(self, now: datetime) -> int:
+        """Old hours become days, old days go; to be called once an hour (see `beat_days.roll_up_beats`)."""
+        return beat_days.roll_up_beats(self.database, now, self._keep_days)
 
     def events(self, wanted: EventFilter, limit: int, before: int | None = None) -> list[StoredEvent]:
         """A page of events, last stored first (see `queries.read_events`)."""

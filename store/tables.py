@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Dialect,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -162,6 +163,67 @@ activity = Table(
     Column("newest_stored_at", Moment),
     *(Column(f"severity_{level}", BigInteger, nullable=False) for level in range(1, 6)),
 )
+
+
+def _latencies(prefix: str = "") -> list[Column[Any]]:
+    """The buckets of latency: `rows.LATENCY_BOUNDS` has their upper ends."""
+    return [Column(f"{prefix}latency_{bucket}", BigInteger, nullable=False) for bucket in range(1, 9)]
+
+
+# one row a host, rewritten with each heartbeat: no index but the key, and room in its page for PostgreSQL's new version
+beats = Table(
+    "beats",
+    metadata,
+    Column("source_host", HostName, primary_key=True),
+    Column("boot", Text),
+    Column("seq", BigInteger),
+    Column("first_seq", BigInteger),
+    Column("seen", BigInteger),
+    Column("boot_began_at", Moment),
+    Column("formers", Text),
+    Column("boot_returns", BigInteger, nullable=False),
+    Column("boot_returned_at", Moment),
+    Column("interval_s", Double, nullable=False),
+    Column("spool", BigInteger),
+    Column("beat_at", Moment, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("expected", Double, nullable=False),
+    Column("expected_at", Moment, nullable=False),
+    Column("lost", BigInteger, nullable=False),
+    Column("delay", Double),
+    Column("skew", Double),
+    Column("skew_low", Double),
+    Column("jitter", Double, nullable=False),
+    Column("hour", Moment, nullable=False),
+    Column("hour_beats", BigInteger, nullable=False),
+    Column("hour_expected", Double, nullable=False),
+    Column("hour_lost", BigInteger, nullable=False),
+    Column("hour_latency_sum", Double, nullable=False),
+    *_latencies("hour_"),
+    sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": 50},
+)
+
+
+def _beat_period(name: str, column: str) -> Table:
+    """The key begins with the time: each hour's rows lie together, are written at one place and leave at one."""
+    return Table(
+        name,
+        metadata,
+        Column(column, Moment, primary_key=True),
+        Column("source_host", HostName, primary_key=True),
+        Column("beats", BigInteger, nullable=False),
+        Column("expected", Double, nullable=False),
+        Column("lost", BigInteger, nullable=False),
+        Column("latency_sum", Double, nullable=False),
+        *_latencies(),
+        sqlite_with_rowid=False,
+    )
+
+
+beat_hours = _beat_period("beat_hours", "hour")
+beat_days = _beat_period("beat_days", "day")
 
 host_info = Table(
     "host_info",

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from core.messages import DEFAULT_INTERVAL_SECONDS, Status
-from store import HeldVerdict, HostSignals
+from store import HeldVerdict, Signal
 from watch.presence import NEVER, Judgement, Session, Signals, Wait, judge
 from watch.sessions import Sessions
 
@@ -94,7 +94,7 @@ class Fleet:
             host.judged = Judgement(held.state, held.reason, held.since.timestamp(), by_events=by_events)
             self._changed.add(held.source_host)
 
-    def learn(self, told: Iterable[HostSignals], at: float) -> None:
+    def learn(self, told: Iterable[Signal], at: float) -> None:
         """What the store has heard of hosts; all that there was to hear until `at`."""
         for one in told:
             host = self._host(one.source_host)

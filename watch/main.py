@@ -26,7 +26,7 @@ from core.home import Credential, find_login
 from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from mqtt.session import Session
-from store import HeldVerdict, Store, open_store
+from store import HeldVerdict, Signal, Store, open_store
 from store.slots import RENEW_SECONDS, Slot
 from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
@@ -108,7 +108,7 @@ class Watch:
         """What the store knows of every host, and holds it to be."""
         at = self._clock()
         self._fleet.add(await asyncio.to_thread(self._store.read_enrolled))
-        self._fleet.learn(await asyncio.to_thread(self._store.read_signals), at)
+        self._fleet.learn(await asyncio.to_thread(self._read_signals), at)
         self._fleet.hold(await asyncio.to_thread(self._store.read_verdicts))
         self._clones.remember(await asyncio.to_thread(self._store.read_open_alerts))
         _, self._newest_host = await asyncio.to_thread(self._store.read_new_hosts, 0)
@@ -167,7 +167,10 @@ class Watch:
         if behind is None:
             return
         at = self._clock() - behind
-        self._fleet.learn(await asyncio.to_thread(self._store.read_signals, names), at)
+        self._fleet.learn(await asyncio.to_thread(self._read_signals, names), at)
+
+    def _read_signals(self, names: list[str] | None = None) -> list[Signal]:
+        return list(self._store.read_signals(names))
 
     async def _look_around(self) -> None:
         """Hosts that are new, and those that are back by events alone."""

@@ -19,7 +19,8 @@ from store import open_store
 
 GUARDED = [
     ("POST", "/heartbeat"), ("POST", "/ingest"), ("POST", "/system-status"),
-    ("GET", "/hosts"), ("GET", "/hosts/web-01"), ("GET", "/events"), ("GET", "/events/1"),
+    ("GET", "/hosts"), ("GET", "/hosts/web-01"), ("GET", "/hosts/web-01/heartbeats"),
+    ("GET", "/events"), ("GET", "/events/1"),
 ]  # fmt: skip
 OPEN = [
     "/livez", "/agent.pyz", "/agent.pyz.sha256", "/docs", "/docs/problems", "/openapi.json",

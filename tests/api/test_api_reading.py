@@ -10,7 +10,7 @@ from api_parts import Api
 from core.clock import parse_time, utc_now
 from core.ids import uuid7
 from core.messages import Event
-from store import WriteBatch
+from store import Beat, WriteBatch
 
 KEYS = ["hostname", "os_type", "last_seen", "total_events", "state", "since", "reason", "score", "tags"]
 
@@ -66,6 +66,34 @@ def test_a_parameter_that_is_not_known_is_refused_by_name(lone_api: Api) -> None
         answer = lone_api.client.get(path)
         assert answer.status_code == 422, path
         assert path.partition("?")[2].partition("=")[0] in answer.json()["detail"]
+
+
+def test_a_hosts_heartbeats_are_answered_as_figures_and_hours(lone_api: Api) -> None:
+    begin = utc_now().replace(minute=0, second=0, microsecond=0) - timedelta(days=2)
+    moments = [begin + timedelta(minutes=minute) for minute in (0, 1, 3, 60, 61)]
+    beats = [
+        Beat("web-01", "LINUX", at, seq, "a", delay_seconds=0.01)
+        for at, seq in zip(moments, (0, 1, 3, 60, 61), strict=True)
+    ]
+    lone_api.store.write(WriteBatch([], moments[-1], [], beats))
+    content = lone_api.client.get("/hosts/web-01/heartbeats").json()
+    assert (content["total"], content["lost"], content["boot"], content["spool"]) == (5, 57, "a", None)
+    assert content["loss"] == pytest.approx(57 / 62)
+    assert content["expected"] == pytest.approx(62)
+    assert content["latency_mean"] is None  # it was silent for the last day
+    assert [(hour["beats"], hour["lost"]) for hour in content["hours"]] == [(3, 1), (2, 56)]
+    assert content["hours"][0]["hour"] == begin.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    later = lone_api.client.get("/hosts/web-01/heartbeats", params={"since": moments[-1].isoformat()}).json()
+    assert later["hours"] == content["hours"][1:]
+    assert lone_api.client.get("/hosts/web-01/heartbeats?since=yesterday").status_code == 422
+
+
+def test_a_host_that_never_sent_a_heartbeat_has_none_and_an_unknown_one_is_404(lone_api: Api) -> None:
+    lone_api.store.write(WriteBatch([make_event()], utc_now()))
+    content = lone_api.client.get("/hosts/web-01/heartbeats").json()
+    assert (content["total"], content["loss"], content["beat_at"], content["hours"]) == (0, None, None, [])
+    for name in ("nobody", "%00"):
+        assert lone_api.client.get(f"/hosts/{name}/heartbeats").status_code == 404
 
 
 def test_one_host_has_the_same_keys_and_its_info(lone_api: Api) -> None:

@@ -92,7 +92,7 @@ class Fuzz:
         for host, info in batch.infos.items():
             self.store.record_info(host, info, now)
             assert self.store.get_info(host) == info
-        written = self.store.write(WriteBatch(batch.events, now, batch.dead, [*batch.beats.values()]))
+        written = self.store.write(WriteBatch(batch.events, now, batch.dead, batch.beats))
         expected = self._expect(batch.events, now)
         assert (written.stored, written.duplicates, written.conflicts) == expected, (written, expected)
         assert len(written.letters) == len(batch.dead) + written.conflicts, "the store refuses what was accepted"

@@ -10,16 +10,20 @@ from ingestor import write
 from ingestor.batch import Batch
 
 BEFORE_PUBACKS, BEFORE_RECEIPTS = STEPS = ("after commit, before PUBACKs", "after PUBACKs, before receipts")
+OF_BEATS = "after a commit of heartbeats, before PUBACKs"
 
 
 def die_at(step: str, times: int) -> None:
-    """Kill this process (SIGKILL) at `step` when the batch number `times` with receipts to send has been committed."""
+    """Kill this process (SIGKILL) at `step` when the batch number `times` with receipts to send has been committed.
+
+    At OF_BEATS that with heartbeats.
+    """
     settle = write.settle
     left = times
 
     def settled(batch: Batch, unanswered: frozenset[str]) -> None:
         nonlocal left
-        left -= bool(batch.receipts)
+        left -= bool(batch.beats if step == OF_BEATS else batch.receipts)
         if left > 0:
             settle(batch, unanswered)
             return

@@ -46,7 +46,7 @@ pytestmark = [
 # the scope that each call needs, `None` for nobody's
 NEEDS = {
     "POST /heartbeat": "agent", "POST /system-status": "agent", "POST /ingest": "agent",
-    "GET /hosts": "read", "GET /hosts/{host}": "read",
+    "GET /hosts": "read", "GET /hosts/{host}": "read", "GET /hosts/{host}/heartbeats": "read",
     "GET /hosts/{host}/outages": "read", "GET /alerts": "read", "GET /events": "read", "GET /events/{event_id}": "read",
     "GET /metrics": "read",
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
@@ -56,8 +56,8 @@ NEEDS = {
 }  # fmt: skip
 # what only names that are known, a right key or a real token would get
 RARELY_DONE = {
-    "GET /hosts/{host}", "GET /hosts/{host}/outages", "GET /events/{event_id}", "DELETE /keys/{key}", "GET /readyz",
-    "POST /enroll", "POST /enroll/renewal", "GET /ca.pem", "POST /sessions",
+    "GET /hosts/{host}", "GET /hosts/{host}/heartbeats", "GET /hosts/{host}/outages", "GET /events/{event_id}",
+    "DELETE /keys/{key}", "GET /readyz", "POST /enroll", "POST /enroll/renewal", "GET /ca.pem", "POST /sessions",
 }  # fmt: skip
 OWN_HOST = "web-01"
 NOBODY = "nobody"
