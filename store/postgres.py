@@ -124,6 +124,8 @@ class PostgreSQL(Database):
         """See `Database.advance_beats`."""
         columns = [_as_array(column) for column in zip(*rows, strict=True)]
         advanced = _as_psycopg(connection.connection.driver_connection).execute(_ADVANCE_BEATS, columns)
+        if advanced.rowcount == len(rows):
+            return set()
         return {row[0] for row in rows}.difference(host for (host,) in advanced)
 
     def newest_id(self, connection: Connection) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from store_samples import NOW, a_batch, an_event
 
-from store import Beat, Store
+from store import Beat, DeadLetter, Store, open_store
 from store.beat_writes import read_counts
 from store.beats import Counts
 from store.tables import beats
@@ -104,6 +105,24 @@ def test_the_next_beats_of_many_hosts_are_one_statement(store: Store, monkeypatc
     assert [host for host, counts in counted.items() if counts.lost] == ["host-0007"]
 
 
+def test_ingestors_that_share_hosts_count_each_beat_once(url: str, store: Store) -> None:
+    hosts = [f"host-{number:02}" for number in range(30)]
+    stores = [open_store(url) for _ in range(3)]
+
+    def write_share(number: int) -> None:
+        # the hosts are new to all of them, and each beat comes to two
+        for seq in range(30):
+            if seq % 3 != number:
+                write(stores[number], *[a_beat(seq, host) for host in random.sample(hosts, len(hosts))])
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write_share, range(3)))
+    assert {(counts.total, counts.lost) for counts in stored(store).values()} == {(30, 0)}
+    assert len(stored(store)) == len(hosts)
+    for one in stores:
+        one.close()
+
+
 def test_nothing_is_counted_of_a_batch_that_is_not_committed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write(store, a_beat(0), a_beat(1))
     before = stored(store)
@@ -112,8 +131,6 @@ def test_nothing_is_counted_of_a_batch_that_is_not_committed(store: Store, monke
         raise MemoryError
 
     monkeypatch.setattr("store.events.insert_dead_letters", fail)
-    from store import DeadLetter
-
     with pytest.raises(MemoryError):
         store.write(a_batch(beats=[a_beat(2), a_beat(9, "beta")], dead=[DeadLetter("t", "alpha", "r", b"", 0)]))
     assert stored(store) == before
