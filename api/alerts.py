@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.answers import AlertsAnswer
 from api.body import answer_json
+from api.host_answers import AlertsAnswer
 from core.clock import rfc3339
 from core.messages import Alert
 from store import Store

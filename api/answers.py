@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.problems import MEDIA_TYPE
-from core.messages import EVENT_TYPES, OS_TYPES, AlertState, VerdictState
+from core.messages import EVENT_TYPES, OS_TYPES
 
 Time = Annotated[
     str,
@@ -20,11 +20,11 @@ Time = Annotated[
 Success = Annotated[bool, Field(description="Always true: failures are problems.", examples=[True])]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Recorded(_Answer):
+class Recorded(Answer):
     """Something was recorded. `timestamp` is the server's clock."""
 
     success: Success
@@ -32,14 +32,14 @@ class Recorded(_Answer):
     timestamp: Time
 
 
-class RejectedEntry(_Answer):
+class RejectedEntry(Answer):
     """An entry that does not fit: its place, from 0, and why."""
 
     index: Annotated[int, Field(examples=[1])]
     reason: Annotated[str, Field(examples=["severity 9 is not a whole number from 1 to 5"])]
 
 
-class Ingested(_Answer):
+class Ingested(Answer):
     """The events are safe on disk; what does not fit is in `rejected`."""
 
     success: Success
@@ -48,110 +48,7 @@ class Ingested(_Answer):
     rejected: Annotated[list[RejectedEntry], Field(examples=[[]])]
 
 
-class HostAnswer(_Answer):
-    """A host. `state`, `since` and `reason` are its verdict, null while nobody has judged it."""
-
-    hostname: Annotated[str, Field(examples=["web-01"])]
-    os_type: Annotated[str, Field(description="As stored; new ones are in upper case.", examples=list(OS_TYPES[:1]))]
-    last_seen: Annotated[Time | None, Field(description="Null when an old database holds no readable time.")]
-    total_events: Annotated[int, Field(examples=[42])]
-    state: Annotated[VerdictState | None, Field(description="What the host is held to be.", examples=["online"])]
-    since: Time | None
-    reason: str | None
-    score: Annotated[float | None, Field(description="0 to 100")]
-    tags: list[str]
-
-
-class HostsAnswer(_Answer):
-    """Every host, on one side of the threshold or the other, each list sorted by name."""
-
-    success: Success
-    active_hosts: list[HostAnswer]
-    inactive_hosts: list[HostAnswer]
-    threshold_minutes: Annotated[float, Field(examples=[15])]
-    total_active: Annotated[int, Field(examples=[1])]
-    total_inactive: Annotated[int, Field(examples=[0])]
-
-
-class OneHostAnswer(HostAnswer):
-    """A host, with what it says of itself."""
-
-    success: Success
-    info: Annotated[Any, Field(description="The host's own words; null when it has said nothing.")]
-
-
-class OutageAnswer(_Answer):
-    """An interval in which a host was not alive; `ended_at` is null while it lasts."""
-
-    began_at: Time
-    ended_at: Time | None
-    cause: Annotated[str, Field(description="What was last known of it.", examples=["crashed"])]
-
-
-class OutagesAnswer(_Answer):
-    """Outages of a host, last begun first. `next` is the `cursor` of the page behind it."""
-
-    success: Success
-    outages: list[OutageAnswer]
-    next: Time | None
-
-
-class AlertAnswer(_Answer):
-    """Something that somebody should know. `since` is when it began, `opened_at` when it was known."""
-
-    id: Annotated[str, Field(examples=["018f2b6e-7c4a-7d2e-9b1c-3f5a6b7c8d9e"])]
-    kind: Annotated[str, Field(examples=["crashed"])]
-    source_host: Annotated[str | None, Field(examples=["web-01"])]
-    state: Annotated[AlertState, Field(examples=["open"])]
-    since: Time
-    opened_at: Time
-    resolved_at: Time | None
-    text: Annotated[str, Field(examples=["web-01 is offline: nothing is heard of it"])]
-
-
-class AlertsAnswer(_Answer):
-    """A page of alerts, last opened first. `next` is the `cursor` of the page behind it."""
-
-    success: Success
-    alerts: list[AlertAnswer]
-    next: str | None
-
-
-class BeatHourAnswer(_Answer):
-    """What was counted of a host's heartbeats in an hour."""
-
-    hour: Annotated[Time, Field(description="When it began.")]
-    beats: Annotated[int, Field(examples=[60])]
-    expected: Annotated[float, Field(description="By the interval, since the beat before.", examples=[60.0])]
-    lost: Annotated[int, Field(description="Below zero: what an hour before had counted came late.", examples=[0])]
-    latency_mean: Annotated[float | None, Field(description="Seconds.", examples=[0.012])]
-    latency_p95: Annotated[float | None, Field(description="Seconds.", examples=[0.019])]
-
-
-class HeartbeatsAnswer(_Answer):
-    """A host's heartbeats, since its first. What was never told is null."""
-
-    success: Success
-    hostname: Annotated[str, Field(examples=["web-01"])]
-    boot: Annotated[str | None, Field(description="The agent's start, by its own id.")]
-    interval_s: Annotated[float | None, Field(description="Seconds between heartbeats.", examples=[60.0])]
-    spool: Annotated[int | None, Field(description="Events that wait on the host.", examples=[0])]
-    beat_at: Annotated[Time | None, Field(description="When the newest came in.")]
-    began_at: Annotated[Time | None, Field(description="When the first came in.")]
-    total: Annotated[int, Field(examples=[1440])]
-    expected: Annotated[float, Field(description="By the interval, while a boot lasted.", examples=[1440.2])]
-    lost: Annotated[int, Field(description="Missing in `seq`.", examples=[0])]
-    loss: Annotated[float | None, Field(description="Their share, 0 to 1; null without `seq`.", examples=[0.0])]
-    latency_mean: Annotated[float | None, Field(description="Of the last 24 hours, in seconds.", examples=[0.012])]
-    latency_p95: Annotated[float | None, Field(description="Of the last 24 hours, in seconds.", examples=[0.019])]
-    jitter: Annotated[float | None, Field(description="Seconds (RFC 3550).", examples=[0.003])]
-    skew: Annotated[float | None, Field(description="How far the host's clock is behind, in seconds.", examples=[0.2])]
-    boot_returns: Annotated[int, Field(description="How often a boot returned after another.", examples=[0])]
-    boot_returned_at: Time | None
-    hours: list[BeatHourAnswer]
-
-
-class EventAnswer(_Answer):
+class EventAnswer(Answer):
     """An event as it is stored. `timestamp` says when it happened, `created_at` when it was stored."""
 
     event_id: Annotated[str, Field(examples=["018f2b6e-7c4a-7d2e-9b1c-3f5a6b7c8d9e"])]
@@ -166,7 +63,7 @@ class EventAnswer(_Answer):
     created_at: Annotated[str, Field(examples=["2025-12-03T20:49:51.000000Z"])]
 
 
-class EventsAnswer(_Answer):
+class EventsAnswer(Answer):
     """A page of events, last stored first. `next` is the `cursor` of the page behind it."""
 
     success: Success
@@ -180,27 +77,27 @@ class OneEventAnswer(EventAnswer):
     success: Success
 
 
-class AliveAnswer(_Answer):
+class AliveAnswer(Answer):
     """This process answers."""
 
     alive: bool
 
 
-class ReadyAnswer(_Answer):
+class ReadyAnswer(Answer):
     """Whether events and heartbeats go all the way; each part with `ok` or what is wrong."""
 
     ready: bool
     parts: Annotated[dict[str, str], Field(examples=[{"broker": "ok", "ingestor": "ok", "database": "ok"}])]
 
 
-class SessionAnswer(_Answer):
+class SessionAnswer(Answer):
     """A session has begun or ended."""
 
     success: Success
     message: str
 
 
-class KeyAnswer(_Answer):
+class KeyAnswer(Answer):
     """An API key, but for the key itself."""
 
     id: Annotated[str, Field(description="The beginning of its hash.", examples=["5f70bf18a086"])]
@@ -211,14 +108,14 @@ class KeyAnswer(_Answer):
     last_used: Annotated[Time | None, Field(description="To the minute; null: never.")]
 
 
-class KeysAnswer(_Answer):
+class KeysAnswer(Answer):
     """Every key, by name."""
 
     success: Success
     keys: list[KeyAnswer]
 
 
-class MadeKeyAnswer(_Answer):
+class MadeKeyAnswer(Answer):
     """A new key. It is told once, here."""
 
     success: Success
@@ -226,14 +123,14 @@ class MadeKeyAnswer(_Answer):
     key: str
 
 
-class RevokedKeyAnswer(_Answer):
+class RevokedKeyAnswer(Answer):
     """The key that is no more."""
 
     success: Success
     revoked: KeyAnswer
 
 
-class AuditEntryAnswer(_Answer):
+class AuditEntryAnswer(Answer):
     """Who did what to what, and when."""
 
     at: Time
@@ -243,7 +140,7 @@ class AuditEntryAnswer(_Answer):
     detail: Annotated[str, Field(examples=["read, for ever"])]
 
 
-class AuditAnswer(_Answer):
+class AuditAnswer(Answer):
     """A page of the audit trail, newest first. `next` is the `cursor` of the page behind it."""
 
     success: Success
@@ -251,7 +148,7 @@ class AuditAnswer(_Answer):
     next: str | None
 
 
-class EnrolledAnswer(_Answer):
+class EnrolledAnswer(Answer):
     """The broker lets the host in with its secret."""
 
     success: Success
@@ -259,7 +156,7 @@ class EnrolledAnswer(_Answer):
     broker: Annotated[str, Field(description="Where to speak.", examples=["mqtt://127.0.0.1:1883"])]
 
 
-class RenewalAnswer(_Answer):
+class RenewalAnswer(Answer):
     """What is new for a host."""
 
     success: Success

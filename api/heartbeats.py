@@ -10,9 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.answers import HeartbeatsAnswer
 from api.body import answer_json
 from api.events import Moment, read_moment
+from api.host_answers import HeartbeatsAnswer
 from api.problems import Refused
 from core.clock import rfc3339, utc_now
 from store import BeatFigures, BeatHour, Store

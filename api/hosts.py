@@ -11,13 +11,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.answers import HostsAnswer, OneHostAnswer, OutagesAnswer
 from api.body import answer_json
+from api.heartbeats import describe_figures
+from api.host_answers import HostsAnswer, OneHostAnswer, OutagesAnswer
 from api.problems import Refused
 from core.clock import parse_time, rfc3339, utc_now
-from store import Host, HostStatus, Outage, Store
+from store import FoundScore, Host, HostStatus, Outage, Store
 
 DEFAULT_THRESHOLD_MINUTES = 15.0
+OUTAGES_SHOWN = 20  # the newest; `/hosts/{host}/outages` has all
 LONGEST_THRESHOLD_MINUTES = 52_560_000.0  # a hundred years: earlier moments need not exist in a calendar
 
 router = APIRouter(tags=["hosts"], dependencies=[Depends(Needs("read")), Depends(check_query)])
@@ -61,14 +63,14 @@ def describe_host(host: Host) -> dict[str, Any]:
         "state": host.state,
         "since": None if host.since is None else rfc3339(host.since),
         "reason": host.reason,
-        "score": None,
+        "score": host.score,
         "tags": host.tags,
     }
 
 
 @router.get("/hosts/{host}", response_model=OneHostAnswer, summary="One host")
 async def show_host(parts: PartsOf, host: str) -> Response:
-    """The same keys as in `/hosts`, and `info`: what the host says of itself."""
+    """The same keys as in `/hosts`, what the host says of itself, and what is known of its heartbeats and outages."""
     return await run_in_threadpool(_answer_host, parts.store, host)
 
 
@@ -100,7 +102,28 @@ def describe_outage(outage: Outage) -> dict[str, Any]:
 
 def _answer_host(store: Store, name: str) -> Response:
     host = _find(store, name)
-    return answer_json({"success": True, **describe_host(host), "info": _read_info(store.get_info(name))})
+    figures = store.read_beats(name, utc_now())
+    return answer_json(
+        {
+            "success": True,
+            **describe_host(host),
+            "info": _read_info(store.get_info(name)),
+            **_describe_score(store.read_score(name)),
+            "metrics": None if figures is None else describe_figures(figures),
+            "patterns": [
+                {"kind": one.kind, "words": one.words, "data": msgspec.Raw(one.told.encode())}
+                for one in store.read_patterns(name)
+            ],
+            "outages": [describe_outage(one) for one in store.read_outages(name, OUTAGES_SHOWN)],
+        }
+    )
+
+
+def _describe_score(found: FoundScore | None) -> dict[str, Any]:
+    """What made the score, as the watch has written it down."""
+    told = {} if found is None else msgspec.json.decode(found.told)
+    words = [told["words"]] if told else []
+    return {"reasons": words, "score_parts": told.get("score_parts", []), "uptime": told.get("uptime", [])}
 
 
 def _find(store: Store, name: str) -> Host:

@@ -2,6 +2,7 @@
 
 from store.database import Unstorable
 from store.enrolment import EnrolledHosts
+from store.findings import FoundPattern, FoundScore
 from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
@@ -16,6 +17,7 @@ from store.rows import (
     HostStatus,
     Key,
     KeyRow,
+    KnownHost,
     Order,
     Outage,
     Signal,
@@ -34,11 +36,14 @@ __all__ = [
     "DeadLetter",
     "EnrolledHosts",
     "EventFilter",
+    "FoundPattern",
+    "FoundScore",
     "HeldVerdict",
     "Host",
     "HostStatus",
     "Key",
     "KeyRow",
+    "KnownHost",
     "NewSecret",
     "Order",
     "Outage",

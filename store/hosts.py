@@ -13,11 +13,11 @@ from core.clock import rfc3339, utc_now
 from store.barred import Barred
 from store.beat_writes import count_beats
 from store.database import Database, EventRow, Unstorable
-from store.rows import Beat, Host, HostStatus, WriteBatch
-from store.tables import activity, heartbeats, host_info, verdicts
+from store.rows import Beat, Host, HostStatus, KnownHost, WriteBatch
+from store.tables import activity, beats, heartbeats, host_info, scores, verdicts
 from store.upserts import upsert_row
 
-_VERDICT = (verdicts.c.state, verdicts.c.since, verdicts.c.reason)
+_VERDICT = (verdicts.c.state, verdicts.c.since, verdicts.c.reason, scores.c.value)
 
 
 def note_signs_of_life(database: Database, connection: Connection, batch: WriteBatch) -> None:
@@ -107,9 +107,9 @@ def join_known(full_join: bool) -> FromClause:
 def _hosts(database: Database) -> Select[Any]:
     known = join_known(database.full_join)
     return select(*known.c, host_info.c.info, *_VERDICT).select_from(
-        known.outerjoin(host_info, host_info.c.source_host == known.c.hostname).outerjoin(
-            verdicts, verdicts.c.source_host == known.c.hostname
-        )
+        known.outerjoin(host_info, host_info.c.source_host == known.c.hostname)
+        .outerjoin(verdicts, verdicts.c.source_host == known.c.hostname)
+        .outerjoin(scores, scores.c.source_host == known.c.hostname)
     )
 
 
@@ -160,6 +160,7 @@ def read_host(database: Database, name: str) -> Host | None:
         .outerjoin(activity, done.source_host == name)
         .outerjoin(host_info, host_info.c.source_host == name)
         .outerjoin(verdicts, verdicts.c.source_host == name)
+        .outerjoin(scores, scores.c.source_host == name)
     )
     with database.reading() as connection:
         row = connection.execute(query).one()
@@ -179,3 +180,12 @@ def read_new_hosts(database: Database, after: int) -> tuple[list[str], int]:
     with database.reading() as connection:
         rows = connection.execute(query).all()
     return [row.source_host for row in rows], max((row.id for row in rows), default=after)
+
+
+def read_known(database: Database) -> list[KnownHost]:
+    """Every host that has sent a heartbeat, with its tags."""
+    query = select(beats.c.source_host, beats.c.began_at, host_info.c.info).outerjoin(
+        host_info, host_info.c.source_host == beats.c.source_host
+    )
+    with database.reading() as connection:
+        return [KnownHost(host, began_at, _tags(info)) for host, began_at, info in connection.execute(query)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from store.database import Database
 from store.tables import leases
@@ -46,3 +46,11 @@ def release_lease(database: Database, name: str, slot: int, holder: str) -> None
     mine = (leases.c.name == name) & (leases.c.slot == slot) & (leases.c.holder == holder)
     with database.writing() as connection:
         connection.execute(delete(leases).where(mine))
+
+
+def first_slot(database: Database, name: str, now: datetime) -> int | None:
+    """The smallest slot of `name` that somebody holds at `now`."""
+    query = select(func.min(leases.c.slot)).where(leases.c.name == name, leases.c.expires_at > now)
+    with database.reading() as connection:
+        found: int | None = connection.execute(query).scalar()
+    return found

@@ -53,3 +53,11 @@ def read_outages(database: Database, host: str, limit: int, before: datetime | N
         query = query.where(outages.c.began_at < before)
     with database.reading() as connection:
         return [Outage(*row) for row in connection.execute(query)]
+
+
+def read_all_outages(database: Database, since: datetime) -> list[Outage]:
+    """The outages of all hosts that lasted at `since` or began later."""
+    lasted = outages.c.ended_at.is_(None) | (outages.c.ended_at >= since)
+    query = select(outages.c.source_host, outages.c.began_at, outages.c.ended_at, outages.c.cause).where(lasted)
+    with database.reading() as connection:
+        return [Outage(*row) for row in connection.execute(query)]

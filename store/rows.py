@@ -77,7 +77,7 @@ class Written:
 class Host:
     """One host. `last_seen` is `None` when an old database holds no readable time for it.
 
-    `state`, `since` and `reason` are its verdict: `None` when nobody has judged it yet.
+    `state`, `since` and `reason` are its verdict: `None` when nobody has judged it yet, and so is `score`.
     """
 
     hostname: str
@@ -88,6 +88,16 @@ class Host:
     state: VerdictState | None = None
     since: datetime | None = None
     reason: str | None = None
+    score: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHost:
+    """A host, and when it was first heard."""
+
+    source_host: str
+    since: datetime | None
+    tags: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Slot:
     """A leased slot of the service `name`. Raises `Unavailable` when the database is away."""
 
     def __init__(self, store: Store, name: str) -> None:
-        self._store, self._name = store, name
+        self._store, self.name = store, name
         pid = os.getpid()
         self.holder = f"{socket.gethostname()}/{pid}/{_started(pid)}/{secrets.token_hex(4)}"
         self.number = store.take_lease(name, self.holder, utc_now(), LEASE_SECONDS, is_dead)
@@ -56,13 +56,13 @@ class Slot:
     def renew(self) -> bool:
         """Hold the slot for another while; `False` when somebody else has it now."""
         try:
-            return self._store.renew_lease(self._name, self.number, self.holder, utc_now(), LEASE_SECONDS)
+            return self._store.renew_lease(self.name, self.number, self.holder, utc_now(), LEASE_SECONDS)
         except Unavailable:
             return True  # nobody else can take it either while the database is away
 
     def release(self) -> None:
         """Let the slot go, as far as the database can be told."""
         try:
-            self._store.release_lease(self._name, self.number, self.holder)
+            self._store.release_lease(self.name, self.number, self.holder)
         except Unavailable:
             return

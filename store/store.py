@@ -13,6 +13,7 @@ from store import (
     beat_days,
     beat_figures,
     enrolment,
+    findings,
     hosts,
     keys,
     leases,
@@ -27,6 +28,7 @@ from store.barred import Barred
 from store.database import Database, Unusable
 from store.dead_letters import Cap
 from store.events import write_batch
+from store.findings import FoundPattern, FoundScore
 from store.migrations import upgrade_schema
 from store.renewal import NewSecret, Visit
 from store.rows import (
@@ -41,6 +43,7 @@ from store.rows import (
     HostStatus,
     Key,
     KeyRow,
+    KnownHost,
     Order,
     Outage,
     Signal,
@@ -158,6 +161,34 @@ class Store:
     def resolve_alert(self, kind: str, host: str, now: datetime) -> Alert | None:
         """Resolve the alert of this kind that is open for `host`; `None` when there is none."""
         return alerts.resolve_alert(self.database, kind, host, now)
+
+    def read_all_outages(self, since: datetime) -> list[Outage]:
+        """The outages of all hosts that lasted at `since` or began later."""
+        return outages.read_all_outages(self.database, since)
+
+    def read_known(self) -> list[KnownHost]:
+        """Every host that has sent a heartbeat, with its tags."""
+        return hosts.read_known(self.database)
+
+    def keep_scores(self, found: Sequence[FoundScore], now: datetime) -> None:
+        """Keep these hosts' scores instead of what was found before."""
+        findings.keep_scores(self.database, found, now)
+
+    def read_score(self, host: str) -> FoundScore | None:
+        """The score of a host, or `None` when there is none yet."""
+        return findings.read_score(self.database, host)
+
+    def keep_patterns(self, found: Iterable[FoundPattern], now: datetime) -> None:
+        """Keep these patterns instead of all that were found before."""
+        findings.keep_patterns(self.database, found, now)
+
+    def read_patterns(self, host: str) -> list[FoundPattern]:
+        """The patterns that a host is part of."""
+        return findings.read_patterns(self.database, host)
+
+    def first_slot(self, name: str, now: datetime) -> int | None:
+        """The smallest slot of `name` that somebody holds at `now`."""
+        return leases.first_slot(self.database, name, now)
 
     def read_open_alerts(self) -> list[Alert]:
         """The alerts that are open, in the order in which they were opened."""

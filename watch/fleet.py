@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from core.messages import DEFAULT_INTERVAL_SECONDS, Status
+from core.messages import DEFAULT_INTERVAL_SECONDS, Status, VerdictState
 from store import HeldVerdict, Signal
 from watch.presence import NEVER, Judgement, Session, Signals, Wait, judge
 from watch.sessions import Sessions
@@ -199,6 +199,10 @@ class Fleet:
             host.next_at = at
             if at < -NEVER:
                 heapq.heappush(self._due, (at, host.name))
+
+    def states(self) -> dict[str, VerdictState]:
+        """What every host that was judged is held to be."""
+        return {host.name: host.held.state for host in self if host.held is not None}
 
     def wait_for_events(self) -> list[str]:
         """Hosts that events alone would bring back, which are not heard here."""

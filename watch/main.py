@@ -31,6 +31,7 @@ from store.slots import RENEW_SECONDS, Slot
 from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
 from watch.hearing import HEARD, Hearing, monotonic_wall_clock
+from watch.rounds import Rounds
 from watch.speech import missing_verdicts, publish_alerts, publish_verdicts
 
 log = logging.getLogger("watch")
@@ -63,6 +64,7 @@ class Watch:
             self._will(), self._keep_slot, persistent=False, connected=self._hearing.reconnected,
         )  # fmt: skip
         self._clones = CloneAlerts(store, self._hearing.clones)
+        self._rounds = Rounds(store, settings.database_url, slot, self._fleet.states)
         self._trouble = ""
         self._signed_at = self._looked_around_at = 0.0
         self._newest_host = 0
@@ -91,6 +93,7 @@ class Watch:
             "judge": self._judge(),
             "signs of life": self._give_signs(),
             "slot": self._hold_slot(),
+            "rounds": self._rounds.run(),
         }
         tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
         waiting = asyncio.create_task(stop.wait(), name="stop")
@@ -186,6 +189,7 @@ class Watch:
             if connection is not None:
                 publish_verdicts(connection, done.won)
                 publish_alerts(connection, done.opened, [alert.id for alert in done.resolved])
+            self._rounds.note([one.source_host for one in done.won])
             for one in done.won:
                 log.info("%s is %s since %s (%s)", one.source_host, one.state, one.since, one.reason or "heard")
 

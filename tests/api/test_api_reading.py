@@ -99,7 +99,8 @@ def test_a_host_that_never_sent_a_heartbeat_has_none_and_an_unknown_one_is_404(l
 def test_one_host_has_the_same_keys_and_its_info(lone_api: Api) -> None:
     write(lone_api, make_event())
     content = lone_api.client.get("/hosts/web-01").json()
-    assert {*KEYS, "info", "success"} == set(content)
+    shown = {"info", "reasons", "score_parts", "uptime", "metrics", "patterns", "outages", "success"}
+    assert {*KEYS, *shown} == set(content)
     assert (content["hostname"], content["total_events"], content["info"]) == ("web-01", 1, None)
 
 
