@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -43,6 +44,20 @@ def keep_outages(connection: Connection, pairs: Iterable[tuple[HeldVerdict | Non
     for statement, rows in ((_END, ended), (insert(outages), begun), (_RENAME, renamed)):
         if rows:
             connection.execute(statement, rows)
+
+
+def add_outage(database: Database, outage: Outage) -> bool:
+    """Keep an outage of which is known only after its end; False when one is known that ended after it began."""
+    known = select(outages.c.id).where(
+        outages.c.source_host == outage.source_host,
+        outages.c.ended_at.is_(None) | (outages.c.ended_at > outage.began_at),
+    )
+    with database.writing() as connection:
+        database.lock(connection, "verdicts")
+        if connection.execute(known.limit(1)).first() is not None:
+            return False
+        connection.execute(insert(outages), [asdict(outage)])
+        return True
 
 
 def read_outages(database: Database, host: str, limit: int, before: datetime | None = None) -> list[Outage]:

@@ -204,7 +204,7 @@ class Outage:
     """An interval in which a host was not alive. `ended_at` is `None` while it lasts.
 
     `cause` is the last thing that was known of it: crashed, stopped, shutdown, silent, zombie, away (as announced),
-    overdue (announced, and longer) or missing.
+    overdue (announced, and longer), revoked, or unseen (while nobody watched).
     """
 
     source_host: str

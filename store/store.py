@@ -162,6 +162,10 @@ class Store:
         """Resolve the alert of this kind that is open for `host`; `None` when there is none."""
         return alerts.resolve_alert(self.database, kind, host, now)
 
+    def add_outage(self, outage: Outage) -> bool:
+        """Keep an outage of which is known only after its end (see `outages.add_outage`)."""
+        return outages.add_outage(self.database, outage)
+
     def read_all_outages(self, since: datetime) -> list[Outage]:
         """The outages of all hosts that lasted at `since` or began later."""
         return outages.read_all_outages(self.database, since)

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from core.messages import DEFAULT_INTERVAL_SECONDS, Status, VerdictState
-from store import HeldVerdict, Signal
-from watch.presence import NEVER, Judgement, Session, Signals, Wait, judge
+from store import HeldVerdict, Outage, Signal
+from watch.presence import NEVER, SILENT_INTERVALS, Judgement, Session, Signals, Wait, judge
 from watch.sessions import Sessions
 
 HOSTS_A_LOOK = 5_000  # some 50 ms
 CHECK_SECONDS = 2.0  # until the store is asked again about a host
+UNSEEN = "unseen"  # the cause of an outage that nobody watched
 EVENTS_ALONE_SECONDS = 300.0  # the interval of a host that gives no heartbeats: silent after 15 minutes, as in /hosts
 
 
@@ -33,6 +34,7 @@ class Host:
     heard_at: float = NEVER
     checked_at: float = NEVER
     vouched: int = 0  # the last connection whose broker knows of the session
+    boot: str = ""  # as the store knows it, until a heartbeat is heard here
     held: HeldVerdict | None = None
     judged: Judgement | None = None
     next_at: float = NEVER
@@ -66,6 +68,7 @@ class Fleet:
         self._listening_since = listening_since
         self._broker_since = NEVER
         self._connection = 1
+        self._unseen: list[Outage] = []
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -102,13 +105,24 @@ class Fleet:
             self._changed.add(one.source_host)
             if one.interval_s:
                 host.interval_seconds = one.interval_s
+            if host.beat_at == NEVER and one.boot:
+                host.boot = one.boot
             beat_at = one.beat_at.timestamp() if one.beat_at else NEVER
             heard_at = one.last_seen.timestamp() if one.last_seen else NEVER
             host.beat_at, host.heard_at = max(host.beat_at, beat_at), max(host.heard_at, heard_at)
 
-    def hear_beat(self, name: str, interval_seconds: float, at: float) -> None:
-        """A heartbeat that was published at `at`."""
+    def hear_beat(self, name: str, interval_seconds: float, boot: str, at: float) -> None:
+        """A heartbeat that was published at `at`.
+
+        A host that was alive when we ended, and begins anew when we begin, was gone while nobody watched.
+        """
         host = self._host(name)
+        began_anew = (
+            host.boot and boot and boot != host.boot and at - host.beat_at > SILENT_INTERVALS * interval_seconds
+        )
+        if began_anew and host.held is not None and host.held.state in ("online", "late"):
+            self._unseen.append(Outage(name, moment(host.beat_at), moment(at), UNSEEN))
+        host.boot = ""
         host.beat_at = at
         if host.judged is None or host.judged.state != "online":
             self._changed.add(name)
@@ -156,6 +170,11 @@ class Fleet:
         """Until `at` something may not have been heard: everybody has an interval and the grace to speak."""
         self._listening_since = at
         self._changed.update(self._hosts)
+
+    def take_unseen(self) -> list[Outage]:
+        """The outages of which is known only afterwards; each is told once."""
+        unseen, self._unseen = self._unseen, []
+        return unseen
 
     def next_at(self) -> float:
         """When somebody must be looked at, if nothing is heard."""

@@ -132,7 +132,7 @@ class Hearing:
             if found.kind == topics.INFO:
                 self._fleet.learn_interval(found.host, told.interval_s)
             elif not packet.retain:
-                self._fleet.hear_beat(found.host, told.interval_s, now)
+                self._fleet.hear_beat(found.host, told.interval_s, told.boot, now)
 
     def _take_sign(self, packet: mqtt5.PublishPacket, now: float) -> None:
         at = _decode_status(packet.payload).at.timestamp()

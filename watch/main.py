@@ -26,7 +26,7 @@ from core.home import Credential, find_login
 from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from mqtt.session import Session
-from store import HeldVerdict, Signal, Store, open_store
+from store import HeldVerdict, Outage, Signal, Store, open_store
 from store.slots import RENEW_SECONDS, Slot
 from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
@@ -69,6 +69,7 @@ class Watch:
         self._signed_at = self._looked_around_at = 0.0
         self._newest_host = 0
         self._unproven = False
+        self._unseen: list[Outage] = []
 
     def _will(self) -> mqtt5.Will:
         return mqtt5.Will(
@@ -154,6 +155,10 @@ class Watch:
         if now - self._looked_around_at >= LOOK_AROUND_SECONDS:
             self._looked_around_at = now
             await self._look_around()
+        self._unseen += self._fleet.take_unseen()
+        while self._unseen:
+            await asyncio.to_thread(self._store.add_outage, self._unseen[0])
+            del self._unseen[0]
         found = self._fleet.look(now, self._hearing.proven_at)
         self._unproven = found.unproven
         if found.unproven and now - self._signed_at >= ASK_AGAIN_SECONDS:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.messages import VerdictState
-from store import Claims, HeldVerdict, Store
+from store import Claims, HeldVerdict, Outage, Store
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -118,3 +118,13 @@ def test_pages_of_alerts_are_newest_first(store: Store) -> None:
     second = store.read_alerts(10, "open", first[-1].id)
     assert [alert.source_host for alert in [*first, *second]] == [f"host-{number}" for number in (4, 3, 2, 1, 0)]
     assert store.read_alerts(10, "resolved", None) == []
+
+
+def test_an_outage_that_nobody_saw_is_kept_unless_another_is_known_of_that_time(store: Store) -> None:
+    host = History(store)
+    host.becomes("offline", 10, "crashed")
+    host.becomes("online", 20)
+    assert store.add_outage(Outage("web-01", at(30), at(40), "unseen"))
+    assert not store.add_outage(Outage("web-01", at(30), at(41), "unseen")), "another watch was first"
+    assert not store.add_outage(Outage("web-01", at(15), at(50), "unseen"))
+    assert host.outages() == [("crashed", 10, 20), ("unseen", 30, 40)]
