@@ -16,6 +16,7 @@ import signal
 import time
 import uuid
 from collections.abc import Coroutine
+from contextlib import suppress
 
 import mqtt5
 
@@ -127,11 +128,11 @@ class Watch:
             now = self._clock()
             longest = ASK_AGAIN_SECONDS if self._unproven else LONGEST_SLEEP_SECONDS
             pause = min(max(self._fleet.next_at() - now, SHORTEST_SLEEP_SECONDS), longest)
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                pass
-            else:
+            # not wait_for, which before Python 3.12 loses a cancellation that comes with what is waited for
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            if self._wake.is_set():
                 # on a busy line one look serves many messages
                 await asyncio.sleep(SHORTEST_SLEEP_SECONDS)
             self._wake.clear()
