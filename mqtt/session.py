@@ -26,6 +26,7 @@ log = logging.getLogger("mqtt.session")
 KEEP_ALIVE_SECONDS = 15
 SESSION_EXPIRY_SECONDS = 600
 RECEIVE_MAXIMUM = 5_000
+PATIENCE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 15.0
 BUSY_PACKETS = 3  # in one read
 BREATH_SECONDS = 0.002
@@ -140,7 +141,9 @@ class Connection(asyncio.Protocol):
     async def subscribe(self, filters: Sequence[mqtt5.TopicFilter]) -> None:
         """Subscribe. Raises `Unavailable`, naming the filter, when the broker refuses one."""
         self.write(mqtt5.SubscribePacket(self.next_packet_id(), list(filters)).write())
-        answer = await asyncio.wait_for(self._subscribed, 10)
+        # not wait_for, here and below: before Python 3.12 it loses a cancellation that comes with what is waited for
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answer = await self._subscribed
         for wanted, code in zip(filters, answer.reason_codes, strict=True):
             if code.value >= 0x80:
                 raise Unavailable(f"the broker refuses the subscription to {wanted.pattern}: {code.name}")
@@ -243,14 +246,13 @@ class Session:
             receive_max=RECEIVE_MAXIMUM,
         )
         context = make_context(self._address) if self._address.tls else None
-        _, connection = await asyncio.wait_for(
-            asyncio.get_running_loop().create_connection(
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: Connection(packet, self._deliver), self._address.host, self._address.port, ssl=context
-            ),
-            10,
-        )
+            )
         self.connection = connection
-        answer = await asyncio.wait_for(connection.accepted, 10)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answer = await connection.accepted
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             raise Unavailable(f"the broker refuses {self._credential.user}: {answer.reason_code.name}")
         self._connected()
