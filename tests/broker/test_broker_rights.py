@@ -65,8 +65,9 @@ PUBLISH = {
         + ["heimdall/v1/alerts/1", f"{S}/watch/0", rights.CONTROL, "x"],
     ),
     "watch": (
-        [f"{H}/db-01/verdict", "heimdall/v1/alerts/1", f"{S}/watch/0"],
-        [f"{H}/db-01/{kind}" for kind in ("events", "heartbeat", "status", "info", "receipt")]
+        # that a host is two is an event of the host's (decision 23)
+        [f"{H}/db-01/verdict", f"{H}/db-01/events", "heimdall/v1/alerts/1", f"{S}/watch/0"],
+        [f"{H}/db-01/{kind}" for kind in ("heartbeat", "status", "info", "receipt")]
         + ["heimdall/v1/dead", f"{S}/ingestor/0", rights.CONTROL],
     ),
     "api": (
