@@ -171,6 +171,10 @@ class Fleet:
         self._listening_since = at
         self._changed.update(self._hosts)
 
+    def look_again(self, names: Iterable[str]) -> None:
+        """What was found of these hosts may not have been kept."""
+        self._changed.update(names)
+
     def take_unseen(self) -> list[Outage]:
         """The outages of which is known only afterwards; each is told once."""
         unseen, self._unseen = self._unseen, []

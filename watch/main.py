@@ -33,7 +33,7 @@ from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
 from watch.hearing import HEARD, Hearing, monotonic_wall_clock
 from watch.rounds import Rounds
-from watch.speech import missing_verdicts, publish_alerts, publish_verdicts
+from watch.speech import clear_verdicts, missing_verdicts, publish_alerts, publish_verdicts
 
 log = logging.getLogger("watch")
 
@@ -189,6 +189,8 @@ class Watch:
 
     async def _claim(self, transitions: list[HeldVerdict]) -> None:
         claims = self._store.claim(transitions, utc_now())
+        # whatever keeps one from being claimed, it is due again
+        self._fleet.look_again([one.source_host for one in transitions])
         while (done := await asyncio.to_thread(next, claims, None)) is not None:
             self._fleet.hold([*done.won, *done.lost])
             connection = self._session.connection
@@ -204,10 +206,11 @@ class Watch:
         connection, verdicts, alerts = self._session.connection, self._hearing.verdicts, self._hearing.alerts
         if connection is None or verdicts is None or alerts is None:
             return
-        held = [host.held for host in self._fleet if host.held is not None]
+        held = await asyncio.to_thread(self._store.read_verdicts)
         open_alerts = await asyncio.to_thread(self._store.read_open_alerts)
         ids = {alert.id for alert in open_alerts}
         publish_verdicts(connection, missing_verdicts(held, verdicts))
+        clear_verdicts(connection, verdicts.keys() - {one.source_host for one in held})
         publish_alerts(connection, [one for one in open_alerts if one.id not in alerts], sorted(alerts - ids))
         self._hearing.verdicts = self._hearing.alerts = None
 

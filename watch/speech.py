@@ -21,6 +21,12 @@ def publish_verdicts(connection: Connection, verdicts: Iterable[HeldVerdict]) ->
         connection.publish(topics.host_topic(held.source_host, topics.VERDICT), payload, retain=True)
 
 
+def clear_verdicts(connection: Connection, hosts: Iterable[str]) -> None:
+    """Nobody holds these hosts to be anything any more."""
+    for host in hosts:
+        connection.publish(topics.host_topic(host, topics.VERDICT), b"", retain=True)
+
+
 def publish_alerts(connection: Connection, opened: Iterable[Alert], resolved: Iterable[str]) -> None:
     """Open alerts are retained; those of these ids are cleared (MQTT 5, section 3.3.1.3)."""
     for alert in opened:

@@ -58,6 +58,10 @@ class ServiceClient:
         """Publish at QoS 1, and wait until the broker has it."""
         self.start_publish(topic, payload, **properties).wait_for_publish(30)
 
+    def publish_retained(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 1 what the broker is to retain, and wait until it has it."""
+        self._client.publish(topic, payload, 1, retain=True).wait_for_publish(30)
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import time
+from collections.abc import Iterator
 
 import pytest
-from faults_site import Site
+from faults_site import Site, site
 from judged import SILENT_AGENT, Judged, judging
 from service_client import ServiceClient, service_client
 from waiting import wait_until
@@ -17,6 +20,12 @@ from core.messages import Heartbeat, encode
 from core.topics import HEARTBEAT, SERVICES, VERDICT, every_host, host_topic
 
 pytestmark = pytest.mark.mosquitto
+
+
+@pytest.fixture
+def here_on_sqlite() -> Iterator[Site]:
+    with site() as made:
+        yield made
 
 
 def beat(bridge: ServiceClient, hosts: list[str], interval_seconds: float) -> None:
@@ -123,3 +132,28 @@ def test_a_broker_that_hangs_for_longer_than_every_threshold_makes_nobody_late(h
         assert [state for state, _ in judged.verdicts("alpha")] == ["online"]
         assert [state for state, _ in judged.verdicts("over-http")] == ["online"]
         assert [alert.get("source_host") for alert in judged.alerts()] == ["beta"]
+
+
+def test_a_verdict_waits_for_a_database_that_cannot_be_written(here_on_sqlite: Site) -> None:
+    here = here_on_sqlite
+    with judging(here) as judged:
+        agent = here.start_agent("alpha", 0, **SILENT_AGENT)
+        judged.becomes("alpha", "online")
+        path = here.database_url.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            agent.kill()
+            time.sleep(15)  # it has been time to say it for a while
+            assert judged.verdicts("alpha") == [("online", "")]
+        judged.becomes("alpha", "offline", "crashed")
+        assert judged.outages("alpha") == [("crashed", False)]
+
+
+def test_what_is_retained_of_hosts_that_nobody_knows_is_cleared(here: Site) -> None:
+    here.start()
+    with service_client(here, "watch") as earlier:
+        earlier.publish_retained(host_topic("forgotten", VERDICT), b"{}")
+    with service_client(here, "ops", every_host(VERDICT)) as client:
+        wait_until(lambda: [message.payload for message in client.heard] == [b"{}"], "it is retained")
+        here.start_judge()
+        wait_until(lambda: [message.payload for message in client.heard] == [b"{}", b""], "it is cleared")

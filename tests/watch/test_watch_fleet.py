@@ -128,3 +128,15 @@ def test_who_was_switched_off_while_nobody_watched_was_not_up() -> None:
     assert unseen("a", "a", 28_800) == [], "it was not gone, only unheard"
     assert unseen("a", "b", 60) == [], "it restarted"
     assert unseen("a", "b", 28_800, "offline") == [], "that is known already"
+
+
+def test_what_could_not_be_claimed_is_found_again() -> None:
+    fleet = Fleet(NOW - 1_000)
+    fleet.hear_status("web-01", will(), NOW)
+    later = NOW + GRACE_SECONDS
+    [found] = fleet.look(later, later).transitions
+    fleet.look_again([found.source_host])
+    assert fleet.look(later, later).transitions == [found]
+    fleet.hold([found])
+    fleet.look_again([found.source_host])
+    assert fleet.look(later, later).transitions == []
