@@ -13,8 +13,7 @@ from bench.stack import ROOT, Stack, stack
 
 HOSTS = 10_000
 INTERVAL_SECONDS = 30
-# longer than every threshold: three intervals, and what is left of the one in which it begins
-BLACKOUT_SECONDS = 100
+BLACKOUT_SECONDS = 10  # beyond the three intervals after which a host is silent
 _SCRIPT = """
 [[fault]]
 at = "{settled}s"
@@ -94,10 +93,9 @@ def measure_silence(options: Options) -> list[Figure]:
 
 
 def _simulate(made: Stack, hosts: int, interval: int, options: Options) -> dict[str, Any]:
-    blackout = 5 if options.quick else BLACKOUT_SECONDS
     settled = interval + 10
-    begins = settled + 4 * interval + 100
-    returned = begins + 3 * interval + blackout
+    begins = settled + interval + 100  # the others are back by then
+    returned = begins + 3 * interval + BLACKOUT_SECONDS
     moments = {"settled": settled, "blackout": begins, "dying": begins + 3, "returned": returned}
     script = made.folder / "faults.toml"
     script.write_text(_SCRIPT.format(broker=made.broker.popen.pid, **moments))
