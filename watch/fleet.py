@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from core.messages import DEFAULT_INTERVAL_SECONDS, Status, VerdictState
 from store import HeldVerdict, Outage, Signal
-from watch.presence import NEVER, SILENT_INTERVALS, Judgement, Session, Signals, Wait, judge
+from watch.presence import NEVER, SILENT_INTERVALS, Judgement, Signals, Wait, judge
 from watch.sessions import Sessions
 
 HOSTS_A_LOOK = 5_000  # some 50 ms
@@ -141,13 +141,20 @@ class Fleet:
         host.vouched = self._connection
         self._changed.add(name)
 
-    def restore_status(self, name: str, status: Status, at: float) -> None:
-        """A status that the broker had retained, published at `at`; `NEVER` when that is not known."""
+    def restore_status(self, name: str, status: Status, waited_seconds: float | None, at: float) -> None:
+        """A status that came at `at` and that the broker had retained for so long; `None` when it does not tell."""
         host = self._host(name)
-        host.sessions = host.sessions.restore(status, at)
-        if at >= self._broker_since > NEVER:
-            host.vouched = self._connection
+        host.sessions = host.sessions.restore(status, at - (waited_seconds or 0.0), waited_seconds is not None)
+        self._vouch(host)
         self._changed.add(name)
+
+    def _vouch(self, host: Host) -> bool:
+        """Whether the broker that we listen to was there when the host's last session began; the host's then."""
+        last = host.sessions.last
+        if last is None or not last.dated or not last.at >= self._broker_since > NEVER:
+            return False
+        host.vouched = self._connection
+        return True
 
     def doubt_sessions(self) -> None:
         """The connection to the broker is a new one: what it has retained tells which sessions are still there."""
@@ -161,9 +168,7 @@ class Fleet:
             return
         self._broker_since = at
         for host in self:
-            last = host.sessions.last
-            if host.vouched != self._connection and last is not None and last.at >= at:
-                host.vouched = self._connection
+            if host.vouched != self._connection and self._vouch(host):
                 self._changed.add(host.name)
 
     def listen_again(self, at: float) -> None:
@@ -196,8 +201,8 @@ class Fleet:
             at, name = heapq.heappop(self._due)
             if self._hosts[name].next_at == at:
                 names.add(name)
-        findings = Findings([], False, [])
-        unproven = False
+        transitions: list[HeldVerdict] = []
+        unchecked: list[str] = []
         for name in names:
             host = self._hosts[name]
             found = judge(host.signals(self._listening_since, self._connection), host.judged, now)
@@ -208,14 +213,13 @@ class Fleet:
             if host.held is not None and _same(host.held, found):
                 host.judged = found
             elif found.ripe_at > proven_at:
-                unproven = True
                 self._waiting.add(name)
             elif found.by_events and found.ripe_at > host.checked_at:
-                findings.unchecked.append(name)
+                unchecked.append(name)
                 self._schedule(host, now + CHECK_SECONDS)
             else:
-                findings.transitions.append(_transition(host, found))
-        return findings._replace(unproven=unproven)
+                transitions.append(_transition(host, found))
+        return Findings(transitions, bool(self._waiting), unchecked)
 
     def _schedule(self, host: Host, at: float) -> None:
         if at != host.next_at:
@@ -237,7 +241,7 @@ def _same(held: HeldVerdict, found: Judgement) -> bool:
 
 
 def _transition(host: Host, found: Judgement) -> HeldVerdict:
-    last: Session | None = host.sessions.last
+    last = host.sessions.last
     back_by = last.due_at if last is not None and found.state in ("away", "overdue") else None
     return HeldVerdict(
         host.name, found.state, found.reason, moment(found.since), None if back_by is None else moment(back_by),

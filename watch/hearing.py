@@ -48,7 +48,7 @@ class _Told(msgspec.Struct, gc=False):
 
 _status = msgspec.json.Decoder(Status)
 _told = msgspec.json.Decoder(_Told)
-_BAD = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError)
+_BAD = (msgspec.DecodeError, RecursionError, ValueError)
 
 
 class Hearing:
@@ -118,11 +118,10 @@ class Hearing:
             return  # what was retained is cleared
         elif found.kind == topics.STATUS:
             status = _decode_status(packet.payload)
-            if not packet.retain:
+            if packet.retain:
+                self._fleet.restore_status(found.host, status, _waited(packet.message_expiry_interval), now)
+            else:
                 self._fleet.hear_status(found.host, status, now)
-                return
-            left = packet.message_expiry_interval
-            self._fleet.restore_status(found.host, status, NEVER if left is None else now - _waited(left))
         elif found.kind in (topics.HEARTBEAT, topics.INFO):
             told = _told.decode(packet.payload)
             if not 0 < told.interval_s <= LONGEST_INTERVAL_SECONDS:
@@ -146,8 +145,8 @@ class Hearing:
             log.info("everything that is published is heard")
 
 
-def _waited(left_seconds: int) -> float:
-    return max(0.0, STATUS_EXPIRY_SECONDS - left_seconds)
+def _waited(left_seconds: int | None) -> float | None:
+    return None if left_seconds is None else max(0.0, STATUS_EXPIRY_SECONDS - left_seconds)
 
 
 def _decode_status(payload: bytes) -> Status:

@@ -24,6 +24,7 @@ class Session:
     """The last session that was heard of: `at` is when it came to be what it is.
 
     `born_at` is when its birth was heard live, `NEVER` for one that was there before us. `due_at` belongs to `away`.
+    One that is not `dated` has come to it at some time before `at`.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Session:
     at: float
     born_at: float = NEVER
     due_at: float | None = None
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,14 +41,13 @@ class Sessions:
         kept = replace(self, ended=(*self.ended, ended)[-REMEMBERED:])
         return kept if last is not None and last.state == "online" else kept._succeed(ended)
 
-    def restore(self, status: Status, at: float) -> Sessions:
+    def restore(self, status: Status, at: float, dated: bool = True) -> Sessions:
         """What the broker had retained, published at `at`: it is what the host's last session came to."""
         last = self.last
         if last is not None and status.session == last.id and status.state == last.state:
             return self
-        return self._succeed(
-            Session(status.session, "online", status.reason, at) if status.state == "online" else _end(status, at)
-        )
+        heard = Session(status.session, "online", status.reason, at) if status.state == "online" else _end(status, at)
+        return self._succeed(replace(heard, dated=dated))
 
     def _succeed(self, heard: Session) -> Sessions:
         former = (*self.former, *([self.last.id] if self.last is not None else []))
@@ -63,5 +62,5 @@ def _end(status: Status, at: float) -> Session:
     due_at = None
     if status.state == "away" and status.back_by is not None:
         # both by the agent's clock, whose offset so cancels out
-        due_at = at + min((status.back_by - status.at).total_seconds(), LONGEST_AWAY_SECONDS)
+        due_at = at + max(0.0, min((status.back_by - status.at).total_seconds(), LONGEST_AWAY_SECONDS))
     return Session(status.session, status.state, status.reason, at, due_at=due_at)

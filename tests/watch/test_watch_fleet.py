@@ -79,8 +79,8 @@ def test_who_gives_no_heartbeats_has_a_quarter_of_an_hour() -> None:
 def test_a_ghost_is_proven_by_no_broker_that_was_started_after_its_birth() -> None:
     fleet = Fleet(NOW - 10_000)
     fleet.learn_broker_start(NOW - 100)
-    fleet.restore_status("ghost", birth("g"), NOW - 500)
-    fleet.restore_status("alive", birth("a"), NOW - 50)
+    fleet.restore_status("ghost", birth("g"), 500, NOW)
+    fleet.restore_status("alive", birth("a"), 50, NOW)
     for name in ("ghost", "alive"):
         fleet.learn([Signal(name, moment(NOW - 95), moment(NOW - 95), INTERVAL, None)], NOW)
     assert set(said(fleet, NOW)) == {("ghost", "offline", "silent"), ("alive", "online", "")}
@@ -88,13 +88,13 @@ def test_a_ghost_is_proven_by_no_broker_that_was_started_after_its_birth() -> No
 
 def test_a_broker_whose_start_is_told_later_vouches_for_its_births_then() -> None:
     fleet = Fleet(NOW - 10_000)
-    fleet.restore_status("alive", birth("a"), NOW - 50)
+    fleet.restore_status("alive", birth("a"), 50, NOW)
     fleet.hear_beat("alive", INTERVAL, "b", NOW - 95)
     fleet.learn_broker_start(NOW - 100)
     assert said(fleet, NOW) == [("alive", "online", "")]
     fleet.doubt_sessions()
     fleet.learn_broker_start(NOW - 10)
-    fleet.restore_status("alive", birth("a"), NOW - 50)
+    fleet.restore_status("alive", birth("a"), 50, NOW)
     assert said(fleet, NOW + 100) == []
     assert fleet.look(NOW + 100, NOW + 100).unchecked == [], "it has been asked for a moment ago"
 
@@ -140,3 +140,19 @@ def test_what_could_not_be_claimed_is_found_again() -> None:
     fleet.hold([found])
     fleet.look_again([found.source_host])
     assert fleet.look(later, later).transitions == []
+
+
+def test_a_retained_status_that_does_not_tell_its_age_is_believed_to_be_of_now_and_is_not_proven() -> None:
+    """As an agent of another make has it, or a broker that keeps no expiry."""
+    fleet = Fleet(NOW - 10_000)
+    fleet.learn_broker_start(NOW - 100)
+    fleet.restore_status("gone", will(), None, NOW)
+    fleet.restore_status("ghost", birth("g"), None, NOW)
+    fleet.learn_broker_start(NOW - 200)
+    later = NOW + 600
+    assert fleet.look(later, later).unchecked == ["ghost"], "silent, and not a zombie"
+    fleet.learn([Signal("ghost", None, None, None, None)], later)
+    fleet.look_again(["gone"])
+    found = {one.source_host: one for one in fleet.look(later, later).transitions}
+    assert (found["gone"].state, found["gone"].since) == ("offline", moment(NOW))
+    assert (found["ghost"].reason, found["ghost"].since) == ("silent", moment(NOW))

@@ -79,6 +79,12 @@ def test_away_lasts_as_long_as_announced_by_the_agents_own_clock_but_a_day_at_mo
     assert long.last.due_at == 1000.0 + LONGEST_AWAY_SECONDS
 
 
+def test_an_absence_that_ends_before_it_begins_is_over_at_once() -> None:
+    told = Sessions().hear(status("a", "away", "reboot", -1e10), 1000.0)
+    assert told.last is not None
+    assert told.last.due_at == 1000.0
+
+
 def test_who_is_killed_while_away_is_announced_has_crashed() -> None:
     assert heard(birth("a"), status("a", "away", "reboot", 600), will("a")) == ("a", "offline")
 
