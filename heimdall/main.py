@@ -41,7 +41,13 @@ def parser() -> argparse.ArgumentParser:
         help="subscribe plainly, for a broker that keeps nothing for an absent member of a shared subscription "
         "(the embedded one); only one ingestor may then run",
     )
-    add("watch", run_watch, "Watch over the hosts: judges silence, keeps outages, opens alerts.")
+    watch = add("watch", run_watch, "Watch over the hosts: judges silence, keeps outages, opens alerts.")
+    watch.add_argument(
+        "--without-sys",
+        action="store_true",
+        help="for a broker without the topics $SYS (the embedded one): when it was started is then not known, and a "
+        "host whose session it only remembers is judged by its heartbeats",
+    )
     add("api", run_api, "Run the API: REST, the gateway for HTTP agents, and the page.")
     fill_agent(commands.add_parser("agent", help=MEANING, description=MEANING))
     add("login", run_login, "Print a link that logs in to the page, once, within 15 minutes.")
@@ -165,11 +171,11 @@ def run_ingest(settings: Settings, options: argparse.Namespace) -> int:
     return run(settings, shared=not options.unshared)
 
 
-def run_watch(settings: Settings, _: argparse.Namespace) -> int:
+def run_watch(settings: Settings, options: argparse.Namespace) -> int:
     from watch.main import run  # noqa: PLC0415
 
     Home(settings.home).prepare()
-    return run(settings)
+    return run(settings, sys=not options.without_sys)
 
 
 def run_api(settings: Settings, _: argparse.Namespace) -> int:

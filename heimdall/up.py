@@ -100,7 +100,7 @@ class Up:
                 self._broker_name += f", with TLS on {settings.mqtts_port}"
             names.insert(0, "broker")
             if plan.embedded:
-                self._options["ingest"] = ["--unshared"]
+                self._options |= {"ingest": ["--unshared"], "watch": ["--without-sys"]}
             else:
                 names.append("keeper")
         if sys.platform == "linux":

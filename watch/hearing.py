@@ -30,7 +30,6 @@ DEAF_SECONDS = 3.0  # without our own sign
 LONGEST_INTERVAL_SECONDS = 7 * 86_400.0
 UPTIME = "$SYS/broker/uptime"
 HEARD = (
-    UPTIME,
     *(topics.every_host(kind) for kind in (topics.STATUS, topics.INFO, topics.HEARTBEAT, topics.VERDICT)),
     f"{topics.ALERTS}/+",
     f"{topics.SERVICES}/#",

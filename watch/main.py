@@ -31,7 +31,7 @@ from store import HeldVerdict, Outage, Signal, Store, open_store
 from store.slots import RENEW_SECONDS, Slot
 from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
-from watch.hearing import HEARD, Hearing, monotonic_wall_clock
+from watch.hearing import HEARD, UPTIME, Hearing, monotonic_wall_clock
 from watch.rounds import Rounds
 from watch.speech import clear_verdicts, missing_verdicts, publish_alerts, publish_verdicts
 
@@ -50,9 +50,9 @@ class ClockJumped(Exception):
 
 
 class Watch:
-    """One watch, from its start to its goodbye, or until the clock jumps."""
+    """One watch, from its start to its goodbye, or until the clock jumps. `sys`: the broker has topics of its own."""
 
-    def __init__(self, settings: Settings, credential: Credential, store: Store, slot: Slot) -> None:
+    def __init__(self, settings: Settings, credential: Credential, store: Store, slot: Slot, *, sys: bool) -> None:
         self._store, self._slot = store, slot
         self._clock = monotonic_wall_clock()
         self._session_id = str(uuid.uuid4())
@@ -61,7 +61,7 @@ class Watch:
         self._fleet = Fleet(self._clock())
         self._hearing = Hearing(self._fleet, self._topic, self._clock, self._wake.set)
         self._session = Session(
-            settings.broker, credential, f"{credential.user}-{slot.number}", _filters(), self._hearing.deliver,
+            settings.broker, credential, f"{credential.user}-{slot.number}", _filters(sys), self._hearing.deliver,
             self._will(), self._keep_slot, persistent=False, connected=self._hearing.reconnected,
         )  # fmt: skip
         self._clones = CloneAlerts(store, self._hearing.clones)
@@ -244,13 +244,17 @@ class Watch:
             raise Conflict(f"slot {self._slot.number} has been taken by another watch: leaving it to that one")
 
 
-def _filters() -> list[mqtt5.TopicFilter]:
+def _filters(sys: bool) -> list[mqtt5.TopicFilter]:
     """At QoS 0, so that all comes in one order; what is retained comes once, and is marked so."""
-    return [mqtt5.TopicFilter(one, max_qos=mqtt5.QoS.AT_MOST_ONCE, retain_as_published=False) for one in HEARD]
+    heard = [UPTIME, *HEARD] if sys else HEARD
+    return [mqtt5.TopicFilter(one, max_qos=mqtt5.QoS.AT_MOST_ONCE, retain_as_published=False) for one in heard]
 
 
-def run(settings: Settings) -> int:
-    """Watch until told to stop; returns the exit code. Raises `Invalid` and `Unavailable` for what keeps it from it."""
+def run(settings: Settings, *, sys: bool = True) -> int:
+    """Watch until told to stop; returns the exit code. Raises `Invalid` and `Unavailable` for what keeps it from it.
+
+    `sys` is whether the broker has the topics `$SYS`, which tell when it was started.
+    """
     if settings.broker.websockets:
         raise Invalid(f"HEIMDALL_BROKER_URL={settings.broker}: the watch speaks mqtt:// or mqtts://")
     # a fleet is a million objects and few cycles: to walk them all again and again costs more than all the rest
@@ -261,7 +265,7 @@ def run(settings: Settings) -> int:
         slot = Slot(store, "watch")
         while True:
             try:
-                asyncio.run(_watch(settings, credential, store, slot))
+                asyncio.run(_watch(settings, credential, store, slot, sys))
             except ClockJumped:
                 log.warning("the clock has jumped: beginning anew with what the store knows")
                 continue
@@ -270,6 +274,6 @@ def run(settings: Settings) -> int:
         store.close()
 
 
-async def _watch(settings: Settings, credential: Credential, store: Store, slot: Slot) -> None:
+async def _watch(settings: Settings, credential: Credential, store: Store, slot: Slot, sys: bool) -> None:
     # the events inside belong to the running loop
-    await Watch(settings, credential, store, slot).run()
+    await Watch(settings, credential, store, slot, sys=sys).run()

@@ -42,7 +42,7 @@ def test_a_killed_supervisor_takes_its_children_along() -> None:
 @pytest.mark.parametrize("broker", BROKERS)
 def test_what_dies_is_started_again_and_goes_on_working(broker: str) -> None:
     with running(broker) as up:
-        for name in ("broker", "ingest", "api", "agent"):
+        for name in ("broker", "ingest", "watch", "api", "agent"):
             before = up.children()[name]
             os.kill(before, signal.SIGKILL)
             wait_until(lambda name=name, before=before: up.children().get(name, before) != before, seconds=10)
@@ -57,6 +57,8 @@ def test_what_dies_is_started_again_and_goes_on_working(broker: str) -> None:
 
         wait_until(beats, seconds=40)
         wait_until(lambda: up.host("after"))
+        for host in ("after", up.environment["HEIMDALL_HOST"]):
+            wait_until(lambda host=host: up.host(host)["state"] == "online", f"{host} is held to be online")
 
 
 def test_a_second_up_on_the_same_home_is_refused(up: Running) -> None:
