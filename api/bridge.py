@@ -24,13 +24,12 @@ from core.clock import utc_now
 from core.errors import HeimdallError, Unavailable
 from core.forwarder import Forwarder
 from core.home import find_login
-from core.messages import Heartbeat, OsType, Reason, ServiceStatus, State, encode
+from core.messages import SIGN_OF_LIFE_SECONDS, Heartbeat, OsType, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from core.spool import Batch, Spool
 from core.topics import EVENTS, HEARTBEAT, INFO, RECEIPT, SERVICES, every_host, host_topic, service_topic
 from mqtt.signs import Signs
 
-SIGN_EVERY_SECONDS = 2.0
 SHORTEST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0
 ANSWER_SECONDS = 5.0  # longer than any healthy broker needs for a PUBACK, shorter than agents wait
@@ -164,7 +163,7 @@ class Bridge:
                 self._forward(connection, batch)
             if now >= next_sign:
                 connection.publish(self._sign(self._session, "online", "start"), lambda _code: None)
-                next_sign = now + SIGN_EVERY_SECONDS
+                next_sign = now + SIGN_OF_LIFE_SECONDS
             # nothing here is due to a second; what cannot wait wakes
             self._wake.wait(1.0)
             self._wake.clear()

@@ -17,13 +17,12 @@ from broker.rights import CONTROL
 from core.clock import utc_now
 from core.errors import Unavailable
 from core.home import Credential
-from core.messages import Reason, ServiceStatus, State, encode
+from core.messages import SIGN_OF_LIFE_SECONDS, Reason, ServiceStatus, State, encode
 from core.settings import BrokerAddress
 from core.tls import make_context
 from core.topics import service_topic
 
 ANSWER_SECONDS = 10.0  # a file of thousands of identities is written anew for each command
-SIGN_SECONDS = 2.0
 INSTANCE = "1"
 
 
@@ -121,7 +120,7 @@ class Control:
         if not self._client.is_connected():
             raise Unavailable(f"the connection to the broker {self._address} ended")
         if now >= self._next_sign:
-            self._next_sign = now + SIGN_SECONDS
+            self._next_sign = now + SIGN_OF_LIFE_SECONDS
             self._client.publish(service_topic("keeper", INSTANCE), self._status("online", "start"), 1, retain=True)
 
     def close(self) -> None:

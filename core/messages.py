@@ -37,6 +37,7 @@ MAX_ADDRESS_LENGTH = 45  # in characters, such as ffff:ffff:ffff:ffff:ffff:ffff:
 MAX_EVENTS_PER_MESSAGE = 1_000
 MAX_MESSAGE_BYTES = 1_048_576
 DEFAULT_INTERVAL_SECONDS = 60
+SIGN_OF_LIFE_SECONDS = 2.0  # between two that a service gives
 # ten years. A broker counts an expiry down (MQTT 5, section 3.3.2.3.3), so what is left of it tells when a retained
 # status was published, or a will was sent, without anybody's clock
 STATUS_EXPIRY_SECONDS = 315_360_000

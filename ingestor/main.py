@@ -13,19 +13,18 @@ import mqtt5
 
 from core import topics
 from core.clock import utc_now
-from core.errors import Conflict, Invalid
+from core.errors import Invalid
 from core.home import Credential, find_login
-from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
+from core.messages import SIGN_OF_LIFE_SECONDS, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from ingestor.metrics import Metrics
 from ingestor.write import Writer
-from mqtt.session import RECEIVE_MAXIMUM, Session
+from mqtt.session import RECEIVE_MAXIMUM, Session, retained_will
 from store import Store, open_store
-from store.slots import RENEW_SECONDS, Slot
+from store.slots import Slot
 
 log = logging.getLogger("ingestor")
 
-SIGN_OF_LIFE_SECONDS = 2.0
 COUNTS_SECONDS = 60.0
 DRAIN_SECONDS = 10.0
 
@@ -42,17 +41,11 @@ class Ingestor:
         self._writer = Writer(store, client_id, keeper=shared)
         self._events = Session(
             settings.broker, credential, client_id, _filters([topics.EVENTS], shared), self._writer.deliver_events,
-            before_return=self._keep_slot,
+            before_return=slot.keep,
         )  # fmt: skip
         self._presence = Session(
             settings.broker, credential, f"{client_id}-presence", _filters([topics.HEARTBEAT, topics.INFO], shared),
-            self._writer.deliver_presence, self._will(), self._keep_slot,
-        )  # fmt: skip
-
-    def _will(self) -> mqtt5.Will:
-        return mqtt5.Will(
-            self._topic, payload=self._status("offline", "lost"), qos=mqtt5.QoS.AT_LEAST_ONCE, retain=True,
-            content_type=CONTENT_TYPE, payload_format_indicator=1,
+            self._writer.deliver_presence, retained_will(self._topic, self._status("offline", "lost")), slot.keep,
         )  # fmt: skip
 
     def _status(self, state: State, reason: Reason) -> bytes:
@@ -91,7 +84,7 @@ class Ingestor:
             "presence": self._presence.run(),
             "signs of life": self._give_signs(),
             "counts": self._log_counts(),
-            "slot": self._hold_slot(),
+            "slot": self._slot.hold(),
         }
         tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
         waiting = asyncio.create_task(stop.wait(), name="stop")
@@ -109,7 +102,7 @@ class Ingestor:
                 session.connection.pause(True)
         if not writer.done():
             await self._writer.drain(DRAIN_SECONDS)
-        self._publish_status(self._status("offline", "stop"))
+        self._presence.publish(self._topic, self._status("offline", "stop"), retain=True)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -118,15 +111,10 @@ class Ingestor:
         self._writer.close()
         self._slot.release()
 
-    def _publish_status(self, payload: bytes) -> None:
-        connection = self._presence.connection
-        if connection is not None:
-            connection.publish(self._topic, payload, retain=True)
-
     async def _give_signs(self) -> None:
         while True:
             if not self._presence.trouble:
-                self._publish_status(self._status("online", "start"))
+                self._presence.publish(self._topic, self._status("online", "start"), retain=True)
             # at the start the first sign shall not wait
             await asyncio.sleep(0.05 if self._presence.trouble else SIGN_OF_LIFE_SECONDS)
 
@@ -142,15 +130,6 @@ class Ingestor:
             )  # fmt: skip
             before = after
             self._writer.hosts.clear()
-
-    async def _hold_slot(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            await self._keep_slot()
-
-    async def _keep_slot(self) -> None:
-        if not await asyncio.to_thread(self._slot.renew):
-            raise Conflict(f"slot {self._slot.number} has been taken by another ingestor: leaving it to that one")
 
 
 def _filters(kinds: list[str], shared: bool) -> list[mqtt5.TopicFilter]:

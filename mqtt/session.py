@@ -182,6 +182,14 @@ class Connection(asyncio.Protocol):
             await asyncio.wait([self.closed], timeout=2)
 
 
+def retained_will(topic: str, payload: bytes) -> mqtt5.Will:
+    """What the broker shall retain when the connection ends without a goodbye: JSON, at QoS 1."""
+    return mqtt5.Will(
+        topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE, retain=True, content_type=CONTENT_TYPE,
+        payload_format_indicator=1,
+    )  # fmt: skip
+
+
 class Session:
     """A session: connects, subscribes, and comes back with jitter, until cancelled.
 
@@ -260,6 +268,11 @@ class Session:
         self.trouble = ""
         self.reconnects += 1
         return connection
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish JSON at QoS 1; nothing happens without a connection."""
+        if self.connection is not None:
+            self.connection.publish(topic, payload, retain=retain)
 
     async def close(self) -> None:
         """Leave the present connection, if there is one."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
 from pathlib import Path
 
 from core.clock import utc_now
-from core.errors import Unavailable
+from core.errors import Conflict, Unavailable
 from store.store import Store
 
 LEASE_SECONDS = 15.0
@@ -59,6 +60,17 @@ class Slot:
             return self._store.renew_lease(self.name, self.number, self.holder, utc_now(), LEASE_SECONDS)
         except Unavailable:
             return True  # nobody else can take it either while the database is away
+
+    async def keep(self) -> None:
+        """Renew it. Raises `Conflict` when somebody else has it now."""
+        if not await asyncio.to_thread(self.renew):
+            raise Conflict(f"slot {self.number} has been taken by another {self.name}: leaving it to that one")
+
+    async def hold(self) -> None:
+        """Keep it until cancelled, or until somebody else has it (`Conflict`)."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            await self.keep()
 
     def release(self) -> None:
         """Let the slot go, as far as the database can be told."""

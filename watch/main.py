@@ -22,13 +22,13 @@ import mqtt5
 
 from core import topics
 from core.clock import utc_now
-from core.errors import Conflict, HeimdallError, Invalid
+from core.errors import HeimdallError, Invalid
 from core.home import Credential, find_login
-from core.messages import CONTENT_TYPE, Reason, ServiceStatus, State, encode
+from core.messages import SIGN_OF_LIFE_SECONDS, Reason, ServiceStatus, State, encode
 from core.settings import Settings
-from mqtt.session import Session
+from mqtt.session import Session, retained_will
 from store import HeldVerdict, Outage, Signal, Store, open_store
-from store.slots import RENEW_SECONDS, Slot
+from store.slots import Slot
 from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
 from watch.hearing import HEARD, UPTIME, Hearing, monotonic_wall_clock
@@ -37,7 +37,6 @@ from watch.speech import clear_verdicts, missing_verdicts, publish_alerts, publi
 
 log = logging.getLogger("watch")
 
-SIGN_OF_LIFE_SECONDS = 2.0
 SHORTEST_SLEEP_SECONDS, LONGEST_SLEEP_SECONDS = 0.02, 1.0
 ASK_AGAIN_SECONDS = 0.25  # between round trips that are asked for
 LOOK_AROUND_SECONDS = 5.0
@@ -62,7 +61,8 @@ class Watch:
         self._hearing = Hearing(self._fleet, self._topic, self._clock, self._wake.set)
         self._session = Session(
             settings.broker, credential, f"{credential.user}-{slot.number}", _filters(sys), self._hearing.deliver,
-            self._will(), self._keep_slot, persistent=False, connected=self._hearing.reconnected,
+            retained_will(self._topic, self._status("offline", "lost")), slot.keep,
+            persistent=False, connected=self._hearing.reconnected,
         )  # fmt: skip
         self._clones = CloneAlerts(store, self._hearing.clones)
         self._rounds = Rounds(store, settings.database_url, slot, self._fleet.states)
@@ -71,12 +71,6 @@ class Watch:
         self._newest_host = 0
         self._unproven = False
         self._unseen: list[Outage] = []
-
-    def _will(self) -> mqtt5.Will:
-        return mqtt5.Will(
-            self._topic, payload=self._status("offline", "lost"), qos=mqtt5.QoS.AT_LEAST_ONCE, retain=True,
-            content_type=CONTENT_TYPE, payload_format_indicator=1,
-        )  # fmt: skip
 
     def _status(self, state: State, reason: Reason, at: float | None = None) -> bytes:
         parts = {"hearing": self._session.trouble or "ok", "claims": self._trouble or "ok"} if at is not None else {}
@@ -94,13 +88,13 @@ class Watch:
             "session": self._session.run(),
             "judge": self._judge(),
             "signs of life": self._give_signs(),
-            "slot": self._hold_slot(),
+            "slot": self._slot.hold(),
             "rounds": self._rounds.run(),
         }
         tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
         waiting = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        self._publish(self._status("offline", "stop"))
+        self._session.publish(self._topic, self._status("offline", "stop"), retain=True)
         for task in (waiting, *tasks):
             task.cancel()
         await asyncio.gather(waiting, *tasks, return_exceptions=True)
@@ -214,11 +208,6 @@ class Watch:
         publish_alerts(connection, [one for one in open_alerts if one.id not in alerts], sorted(alerts - ids))
         self._hearing.verdicts = self._hearing.alerts = None
 
-    def _publish(self, payload: bytes) -> None:
-        connection = self._session.connection
-        if connection is not None:
-            connection.publish(self._topic, payload, retain=True)
-
     def _sign(self) -> None:
         """A sign of life; as it comes back, it is a round trip too."""
         if self._session.trouble:
@@ -227,21 +216,12 @@ class Watch:
         self._signed_at = round(self._clock(), 6)
         payload = self._status("online", "start", self._signed_at)
         self._hearing.sent_sign(moment(self._signed_at).timestamp())
-        self._publish(payload)
+        self._session.publish(self._topic, payload, retain=True)
 
     async def _give_signs(self) -> None:
         while True:
             self._sign()
             await asyncio.sleep(0.05 if self._session.trouble else SIGN_OF_LIFE_SECONDS)
-
-    async def _hold_slot(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            await self._keep_slot()
-
-    async def _keep_slot(self) -> None:
-        if not await asyncio.to_thread(self._slot.renew):
-            raise Conflict(f"slot {self._slot.number} has been taken by another watch: leaving it to that one")
 
 
 def _filters(sys: bool) -> list[mqtt5.TopicFilter]:

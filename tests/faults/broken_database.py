@@ -24,7 +24,7 @@ from store.database import Database
 Database.writing.__wrapped__.__defaults__ = (0.5,)
 ingestor.write.SLOW_COMMIT_SECONDS = 1.0
 ingestor.main.SIGN_OF_LIFE_SECONDS = 0.2
-ingestor.main.RENEW_SECONDS = 0.05
+slots.RENEW_SECONDS = 0.05
 """
 
 
