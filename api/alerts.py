@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.body import answer_json
+from api.body import answer_page
 from api.host_answers import AlertsAnswer
 from core.clock import rfc3339
 from core.messages import Alert
@@ -32,9 +32,7 @@ async def list_alerts(
 
 def _answer_alerts(store: Store, state: str | None, limit: int, before: UUID | None) -> Response:
     found = store.read_alerts(limit + 1, state, None if before is None else str(before))
-    page = found[:limit]
-    following = page[-1].id if len(found) > limit else None
-    return answer_json({"success": True, "alerts": [describe_alert(alert) for alert in page], "next": following})
+    return answer_page("alerts", found, limit, describe_alert, lambda alert: alert.id)
 
 
 def describe_alert(alert: Alert) -> dict[str, Any]:

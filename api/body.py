@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from api.problems import Refused
 
 BODY_SECONDS = 120.0  # for the largest body on a line of 1 Mbit/s; an agent waits 15 s for its answer
+One = TypeVar("One")
 _NUMBER_DIGITS = 18  # an integer of more digits may not fit 64 bits: it is kept as text, and refused as such
 
 
@@ -73,3 +75,12 @@ def _bounded_int(digits: str) -> int | str:
 def answer_json(content: Any, status: int = 200) -> Response:
     """`content` as an answer in JSON; encoded without the framework's own, slower conversion."""
     return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def answer_page(
+    noun: str, found: Sequence[One], limit: int, describe: Callable[[One], Any], cursor: Callable[[One], str]
+) -> Response:
+    """A page of `found`, of which one more than `limit` was read; `next` is the `cursor` of its last, or null."""
+    page = found[:limit]
+    following = cursor(page[-1]) if len(found) > limit else None
+    return answer_json({"success": True, noun: [describe(one) for one in page], "next": following})

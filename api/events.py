@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
 from api.answers import EventsAnswer, OneEventAnswer
-from api.body import answer_json
+from api.body import answer_json, answer_page
 from api.problems import Refused
 from core.clock import parse_time
 from core.errors import Invalid
@@ -101,9 +101,7 @@ def read_cursor(text: str | None) -> int | None:
 
 def _answer_events(store: Store, wanted: EventFilter, limit: int, before: int | None) -> Response:
     found = store.events(wanted, limit + 1, before)
-    page = found[:limit]
-    following = str(page[-1].id) if len(found) > limit else None
-    return answer_json({"success": True, "events": [describe_event(event) for event in page], "next": following})
+    return answer_page("events", found, limit, describe_event, lambda event: str(event.id))
 
 
 def describe_event(event: StoredEvent) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from api.events import Moment, read_moment
 from api.host_answers import HeartbeatsAnswer
 from api.problems import Refused
 from core.clock import rfc3339, utc_now
-from store import BeatFigures, BeatHour, Store
+from store import BeatFigures, BeatHour, Host, Store
 
 router = APIRouter(tags=["hosts"], dependencies=[Depends(Needs("read")), Depends(check_query)])
 
@@ -37,14 +37,22 @@ async def show_heartbeats(
 
 
 def _answer_heartbeats(store: Store, name: str, since: datetime | None) -> Response:
+    find_host(store, name)
     now = utc_now()
-    if "\0" in name or store.get_host(name) is None:
-        raise Refused(404, f"there is no host {name!r:.80}")
     figures = store.read_beats(name, now)
     hours = store.read_beat_hours(name, since, now)
     told = _NONE_YET if figures is None else describe_figures(figures)
     shown = [describe_hour(hour) for hour in hours]
     return answer_json({"success": True, "hostname": name, **told, "hours": shown})
+
+
+def find_host(store: Store, name: str) -> Host:
+    """The host `name`. Raises `Refused` (404) when nothing was ever heard of it."""
+    # PostgreSQL takes no NUL in a value, and no host's name holds one
+    host = None if "\0" in name else store.get_host(name)
+    if host is None:
+        raise Refused(404, f"there is no host {name!r:.80}")
+    return host
 
 
 def describe_figures(figures: BeatFigures) -> dict[str, Any]:

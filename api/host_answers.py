@@ -83,11 +83,9 @@ class BeatHourAnswer(Answer):
     latency_p95: Annotated[float | None, Field(description="Seconds.", examples=[0.019])]
 
 
-class HeartbeatsAnswer(Answer):
-    """A host's heartbeats, since its first. What was never told is null."""
+class FiguresAnswer(Answer):
+    """What is known of a host's heartbeats, since its first. What was never told is null."""
 
-    success: Success
-    hostname: Annotated[str, Field(examples=["web-01"])]
     boot: Annotated[str | None, Field(description="The agent's start, by its own id.")]
     interval_s: Annotated[float | None, Field(description="Seconds between heartbeats.", examples=[60.0])]
     spool: Annotated[int | None, Field(description="Events that wait on the host.", examples=[0])]
@@ -103,27 +101,14 @@ class HeartbeatsAnswer(Answer):
     skew: Annotated[float | None, Field(description="How far the host's clock is behind, in seconds.", examples=[0.2])]
     boot_returns: Annotated[int, Field(description="How often a boot returned after another.", examples=[0])]
     boot_returned_at: Time | None
+
+
+class HeartbeatsAnswer(FiguresAnswer):
+    """A host's heartbeats, and the same an hour."""
+
+    success: Success
+    hostname: Annotated[str, Field(examples=["web-01"])]
     hours: list[BeatHourAnswer]
-
-
-class FiguresAnswer(Answer):
-    """What is known of a host's heartbeats, since its first; seconds throughout."""
-
-    boot: str | None
-    interval_s: float | None
-    spool: int | None
-    beat_at: Time | None
-    began_at: Time | None
-    total: int
-    expected: float
-    lost: int
-    loss: float | None
-    latency_mean: float | None
-    latency_p95: float | None
-    jitter: float | None
-    skew: float | None
-    boot_returns: int
-    boot_returned_at: Time | None
 
 
 class ScorePartAnswer(Answer):

@@ -11,10 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.body import answer_json
-from api.heartbeats import describe_figures
+from api.body import answer_json, answer_page
+from api.heartbeats import describe_figures, find_host
 from api.host_answers import HostsAnswer, OneHostAnswer, OutagesAnswer
-from api.problems import Refused
 from core.clock import parse_time, rfc3339, utc_now
 from store import FoundScore, Host, HostStatus, Outage, Store
 
@@ -87,11 +86,9 @@ async def list_outages(
 
 
 def _answer_outages(store: Store, name: str, limit: int, before: datetime | None) -> Response:
-    _find(store, name)
+    find_host(store, name)
     found = store.read_outages(name, limit + 1, before)
-    page = found[:limit]
-    following = rfc3339(page[-1].began_at) if len(found) > limit else None
-    return answer_json({"success": True, "outages": [describe_outage(one) for one in page], "next": following})
+    return answer_page("outages", found, limit, describe_outage, lambda outage: rfc3339(outage.began_at))
 
 
 def describe_outage(outage: Outage) -> dict[str, Any]:
@@ -101,7 +98,7 @@ def describe_outage(outage: Outage) -> dict[str, Any]:
 
 
 def _answer_host(store: Store, name: str) -> Response:
-    host = _find(store, name)
+    host = find_host(store, name)
     figures = store.read_beats(name, utc_now())
     return answer_json(
         {
@@ -124,14 +121,6 @@ def _describe_score(found: FoundScore | None) -> dict[str, Any]:
     told = {} if found is None else msgspec.json.decode(found.told)
     words = [told["words"]] if told else []
     return {"reasons": words, "score_parts": told.get("score_parts", []), "uptime": told.get("uptime", [])}
-
-
-def _find(store: Store, name: str) -> Host:
-    # PostgreSQL takes no NUL in a value, and no host's name holds one
-    host = None if "\0" in name else store.get_host(name)
-    if host is None:
-        raise Refused(404, f"there is no host {name!r:.80}")
-    return host
 
 
 def _read_info(text: str | None) -> Any:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.access import Needs, PartsOf, check_query
 from api.answers import KEY_BODY, AuditAnswer, KeysAnswer, MadeKeyAnswer, RevokedKeyAnswer
 from api.auth import issue_key
-from api.body import answer_json, decode_json, read_body
+from api.body import answer_json, answer_page, decode_json, read_body
 from api.events import Cursor, read_cursor
 from api.problems import Refused
 from api.scopes import write_scopes
@@ -86,9 +86,7 @@ async def show_audit(
 
 def _answer_audit(store: Store, limit: int, before: int | None) -> Response:
     found = store.audit(limit + 1, before)
-    page = found[:limit]
-    following = str(page[-1].id) if len(found) > limit else None
-    return answer_json({"success": True, "entries": [describe_entry(one) for one in page], "next": following})
+    return answer_page("entries", found, limit, describe_entry, lambda entry: str(entry.id))
 
 
 def describe_entry(entry: AuditEntry) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from core.home import Credential
 from core.messages import CONTENT_TYPE
 from core.settings import BrokerAddress
 from core.tls import make_context
+from mqtt.packets import split_packets
 
 log = logging.getLogger("mqtt.session")
 
@@ -67,25 +68,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = asyncio.get_running_loop().time()
-        data = self._rest + data if self._rest else data
-        view, at, published = memoryview(data), 0, []
-        try:
-            while at < len(data):
-                packet, size = mqtt5.read(view[at:])
-                at += size
-                if type(packet) is mqtt5.PublishPacket:
-                    published.append(packet)
-                else:
-                    self._answer(packet)
-        except IndexError:
-            pass  # the rest of the packet comes with the next read
-        except BaseException as error:
-            # the codec panics at text that is not UTF-8, and a panic is a BaseException of its own kind
-            if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
-                raise
-            self._refuse(mqtt5.DisconnectReasonCode.MALFORMED_PACKET, f"malformed packet: {error}")
-            at = len(data)
-        self._rest = data[at:]
+        packets, self._rest, trouble = split_packets(self._rest + data if self._rest else data)
+        published = [packet for packet in packets if type(packet) is mqtt5.PublishPacket]
+        if len(published) < len(packets):
+            for packet in packets:
+                self._answer(packet)
+        if trouble:
+            self._refuse(mqtt5.DisconnectReasonCode.MALFORMED_PACKET, trouble)
         if published:
             self._deliver(self, published)
             if len(published) >= BUSY_PACKETS and not self._paused:

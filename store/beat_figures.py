@@ -12,7 +12,7 @@ from store.beat_writes import read_counts
 from store.beats import LATENCY_BUCKETS, hour_of
 from store.database import Database, in_chunks
 from store.hosts import join_known
-from store.rows import BeatFigures, BeatHour, Signal
+from store.rows import BeatFigures, BeatHour, Signal, latency_of
 from store.tables import activity, beat_hours, beats, heartbeats
 
 HOURS_DAYS = 14  # how long hours are kept; then they are added to their day
@@ -29,12 +29,11 @@ def read_beats(database: Database, host: str, now: datetime) -> BeatFigures | No
     counts = read_counts(row)
     boot = counts.boot
     sent = counts.total + counts.lost
-    latencies = [sum(column) for column in zip(*(hour.latency_counts for hour in hours), strict=True)]
-    day = BeatHour(host, now, 0, 0.0, 0, sum(hour.latency_sum for hour in hours), latencies)
+    latency_mean, latency_p95 = latency_of(hours)
     return BeatFigures(
         host, boot.boot if boot else None, counts.interval_s, counts.spool, counts.beat_at, counts.began_at,
         counts.total, counts.expected + counts.unsettled(), counts.lost, counts.lost / sent if boot and sent else None,
-        day.latency_mean, day.latency_p95,
+        latency_mean, latency_p95,
         None if counts.delay is None else counts.jitter, counts.skew, counts.boot_returns, counts.boot_returned_at,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import psycopg
 import psycopg.errors
@@ -24,11 +24,13 @@ _UNSTORABLE = (UnicodeEncodeError, OverflowError, sqlite3.DataError, psycopg.Dat
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
+Value = TypeVar("Value")
+
 # what changes in a transaction that first looks, so that one process at a time may
 Locked = Literal["schema", "leases", "keys", "enrolment", "beats", "verdicts"]
 
 
-def in_chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def in_chunks(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
     """`values`, a thousand at a time: as many parameters as every SQLite takes in one statement."""
     return (values[start : start + _VALUES_PER_QUERY] for start in range(0, len(values), _VALUES_PER_QUERY))
 

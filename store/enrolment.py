@@ -187,11 +187,16 @@ def read_keeper_key(database: Database) -> bytes | None:
     return None if found is None else bytes(found)
 
 
-def read_enrolled(database: Database) -> list[str]:
-    """The hosts that are enrolled and not revoked."""
+def read_enrolled(database: Database, after: int = 0) -> tuple[list[str], int]:
+    """The hosts enrolled since the order `after`, all from 0, but for those that are revoked; and the newest order."""
+    query = select(enrolled.c.source_host).where(enrolled.c.revoked_at.is_(None)).distinct()
     with database.reading() as connection:
-        query = select(enrolled.c.source_host).where(enrolled.c.revoked_at.is_(None))
-        return list(connection.execute(query).scalars())
+        newest = connection.execute(_NEWEST_ORDER).scalar() or 0
+        if newest == after:
+            return [], after
+        if after:
+            query = query.join(keeper_orders, enrolled.c.source_host == _ORDER.host).where(_ORDER.id > after)
+        return list(connection.execute(query).scalars()), newest
 
 
 class EnrolledHosts:

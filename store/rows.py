@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
@@ -250,6 +250,16 @@ class BeatHour:
                 return low + (high - low) * left / count
             left -= count
         return LATENCY_BOUNDS[-1]
+
+
+def latency_of(hours: Iterable[BeatHour]) -> tuple[float | None, float | None]:
+    """Mean and 95 % of the latency of several hours together, in seconds; as of one hour."""
+    told = list(hours)
+    if not told:
+        return None, None
+    counts = [sum(column) for column in zip(*(hour.latency_counts for hour in told), strict=True)]
+    whole = replace(told[0], latency_sum=sum(hour.latency_sum for hour in told), latency_counts=counts)
+    return whole.latency_mean, whole.latency_p95
 
 
 @dataclass(frozen=True, slots=True)

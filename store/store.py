@@ -142,9 +142,9 @@ class Store:
         """Hosts that were heard for the first time since (see `hosts.read_new_hosts`)."""
         return hosts.read_new_hosts(self.database, after)
 
-    def read_enrolled(self) -> list[str]:
-        """The hosts that are enrolled and not revoked."""
-        return enrolment.read_enrolled(self.database)
+    def read_enrolled(self, after: int = 0) -> tuple[list[str], int]:
+        """The hosts that were enrolled since (see `enrolment.read_enrolled`)."""
+        return enrolment.read_enrolled(self.database, after)
 
     def read_verdicts(self) -> list[HeldVerdict]:
         """What every host is held to be."""

@@ -10,13 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from store.alerts import keep_alerts
-from store.database import Database
+from store.database import Database, in_chunks
 from store.outages import keep_outages
 from store.rows import Claims, HeldVerdict
 from store.tables import enrolled, verdicts
 from store.upserts import upsert_rows
-
-_HOSTS_A_TRANSACTION = 1_000  # the ingestor waits meanwhile
 
 
 def claim(database: Database, transitions: Sequence[HeldVerdict], now: datetime) -> Iterator[Claims]:
@@ -26,11 +24,12 @@ def claim(database: Database, transitions: Sequence[HeldVerdict], now: datetime)
     2. The outage begins, goes on under another cause, or ends.
     3. An alert is opened when a host is missed that did not say goodbye, and resolved when it is back.
 
-    A revoked host does not crash: it is offline because it is revoked. Each thousand is a transaction, and what came
-    of it is told as soon as it is committed. Raises `Unavailable`: the rest is not claimed then.
+    A revoked host does not crash: it is offline because it is revoked. Each thousand is a transaction, for the ingestor
+    waits meanwhile, and what came of it is told as soon as it is committed. Raises `Unavailable`: the rest is not
+    claimed then.
     """
-    for start in range(0, len(transitions), _HOSTS_A_TRANSACTION):
-        part = {one.source_host: one for one in transitions[start : start + _HOSTS_A_TRANSACTION]}
+    for chunk in in_chunks(transitions):
+        part = {one.source_host: one for one in chunk}
         with database.writing() as connection:
             database.lock(connection, "verdicts")
             claims = _claim(connection, part, now)

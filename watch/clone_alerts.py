@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 
 from core import topics
 from core.clock import utc_now
 from core.ids import stable_id
-from core.messages import Alert, Event, check_os_type, encode
+from core.messages import OS_TYPES, Alert, Event, check_os_type, encode
 from mqtt.session import Connection
 from store import Store
 from watch.clones import Clones, Sighting
@@ -25,8 +24,6 @@ class CloneAlerts:
 
     def __init__(self, store: Store, clones: Clones) -> None:
         self._store, self._clones = store, clones
-        self._found: deque[Sighting] = deque()
-        self._quiet: deque[str] = deque()
 
     def remember(self, alerts: Iterable[Alert]) -> None:
         """What was open before we began: it is resolved in its time."""
@@ -36,14 +33,12 @@ class CloneAlerts:
 
     async def tell(self, connection: Connection, now: float) -> None:
         """Say what has been found since the last time."""
-        self._found.extend(self._clones.take_new())
-        self._quiet.extend(self._clones.take_quiet(now))
-        while self._found:
-            await self._open(connection, self._found[0])
-            self._found.popleft()
-        while self._quiet:
-            resolved = await asyncio.to_thread(self._store.resolve_alert, KIND, self._quiet[0], utc_now())
-            self._quiet.popleft()
+        while self._clones.found:
+            await self._open(connection, self._clones.found[0])
+            self._clones.found.popleft()
+        for host in self._clones.find_quiet(now):
+            resolved = await asyncio.to_thread(self._store.resolve_alert, KIND, host, utc_now())
+            self._clones.forget(host)
             if resolved is not None:
                 publish_alerts(connection, [], [resolved.id])
 
@@ -56,7 +51,8 @@ class CloneAlerts:
             return
         publish_alerts(connection, [opened], [])
         host = await asyncio.to_thread(self._store.get_host, found.host)
-        os_type = check_os_type(host.os_type if host is not None else "LINUX")
+        # a row of an old database may hold anything
+        os_type = check_os_type(host.os_type if host is not None and host.os_type in OS_TYPES else "LINUX")
         event = Event(
             stable_id(KIND, opened.id), opened.opened_at, found.host, os_type, "SYSTEM_ALERT", SEVERITY, text
         )  # fmt: skip

@@ -5,6 +5,7 @@ An agent that roams between networks keeps its boot id, and is none.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class Clones:
 
     _boots: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _seen: dict[str, Sighting] = field(default_factory=dict)
-    _new: list[Sighting] = field(default_factory=list)
+    found: deque[Sighting] = field(default_factory=deque)  # each once, until somebody has told of it
 
     def hear(self, host: str, boot: str, at: float) -> None:
         """A live message of `host` bore `boot`."""
@@ -39,7 +40,7 @@ class Clones:
         if boot in boots:
             sighting = Sighting(host, (boots[-1], boot), at)
             if host not in self._seen:
-                self._new.append(sighting)
+                self.found.append(sighting)
             self._seen[host] = sighting
         self._boots[host] = (*(one for one in boots if one != boot), boot)[-_REMEMBERED:]
 
@@ -47,14 +48,10 @@ class Clones:
         """Somebody was told that `host` is two, and not yet that it is one again."""
         self._seen.setdefault(host, Sighting(host, ("", ""), at))
 
-    def take_new(self) -> list[Sighting]:
-        """Hosts that were found to be two since the last call."""
-        new, self._new = self._new, []
-        return new
+    def find_quiet(self, now: float) -> list[str]:
+        """Hosts that have been one again for long enough by `now`, until they are forgotten."""
+        return [host for host, sighting in self._seen.items() if now - sighting.at >= QUIET_SECONDS]
 
-    def take_quiet(self, now: float) -> list[str]:
-        """Hosts that have been one again for long enough by `now`; each is told once."""
-        quiet = [host for host, sighting in self._seen.items() if now - sighting.at >= QUIET_SECONDS]
-        for host in quiet:
-            del self._seen[host]
-        return quiet
+    def forget(self, host: str) -> None:
+        """Somebody was told that `host` is one again."""
+        del self._seen[host]

@@ -7,6 +7,7 @@ something is heard that matters, or at the time at which its verdict would chang
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,7 +69,7 @@ class Fleet:
         self._listening_since = listening_since
         self._broker_since = NEVER
         self._connection = 1
-        self._unseen: list[Outage] = []
+        self.unseen: deque[Outage] = deque()  # of which is known only afterwards, until somebody has kept them
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -121,7 +122,7 @@ class Fleet:
             host.boot and boot and boot != host.boot and at - host.beat_at > SILENT_INTERVALS * interval_seconds
         )
         if began_anew and host.held is not None and host.held.state in ("online", "late"):
-            self._unseen.append(Outage(name, moment(host.beat_at), moment(at), UNSEEN))
+            self.unseen.append(Outage(name, moment(host.beat_at), moment(at), UNSEEN))
         host.boot = ""
         host.beat_at = at
         if host.judged is None or host.judged.state != "online":
@@ -179,11 +180,6 @@ class Fleet:
     def look_again(self, names: Iterable[str]) -> None:
         """What was found of these hosts may not have been kept."""
         self._changed.update(names)
-
-    def take_unseen(self) -> list[Outage]:
-        """The outages of which is known only afterwards; each is told once."""
-        unseen, self._unseen = self._unseen, []
-        return unseen
 
     def next_at(self) -> float:
         """When somebody must be looked at, if nothing is heard."""

@@ -27,7 +27,7 @@ from core.home import Credential, find_login
 from core.messages import SIGN_OF_LIFE_SECONDS, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from mqtt.session import Session, retained_will
-from store import HeldVerdict, Outage, Signal, Store, open_store
+from store import HeldVerdict, Signal, Store, open_store
 from store.slots import Slot
 from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
@@ -68,9 +68,8 @@ class Watch:
         self._rounds = Rounds(store, settings.database_url, slot, self._fleet.states)
         self._trouble = ""
         self._signed_at = self._looked_around_at = 0.0
-        self._newest_host = 0
+        self._newest_host = self._newest_order = 0
         self._unproven = False
-        self._unseen: list[Outage] = []
 
     def _status(self, state: State, reason: Reason, at: float | None = None) -> bytes:
         parts = {"hearing": self._session.trouble or "ok", "claims": self._trouble or "ok"} if at is not None else {}
@@ -106,7 +105,7 @@ class Watch:
     async def _remember(self) -> None:
         """What the store knows of every host, and holds it to be."""
         at = self._clock()
-        self._fleet.add(await asyncio.to_thread(self._store.read_enrolled))
+        await self._find_enrolled()
         self._fleet.learn(await asyncio.to_thread(self._read_signals), at)
         self._fleet.hold(await asyncio.to_thread(self._store.read_verdicts))
         self._clones.remember(await asyncio.to_thread(self._store.read_open_alerts))
@@ -150,10 +149,9 @@ class Watch:
         if now - self._looked_around_at >= LOOK_AROUND_SECONDS:
             self._looked_around_at = now
             await self._look_around()
-        self._unseen += self._fleet.take_unseen()
-        while self._unseen:
-            await asyncio.to_thread(self._store.add_outage, self._unseen[0])
-            del self._unseen[0]
+        while self._fleet.unseen:
+            await asyncio.to_thread(self._store.add_outage, self._fleet.unseen[0])
+            self._fleet.unseen.popleft()
         found = self._fleet.look(now, self._hearing.proven_at)
         self._unproven = found.unproven
         if found.unproven and now - self._signed_at >= ASK_AGAIN_SECONDS:
@@ -178,8 +176,12 @@ class Watch:
     async def _look_around(self) -> None:
         """Hosts that are new, and those that are back by events alone."""
         new, self._newest_host = await asyncio.to_thread(self._store.read_new_hosts, self._newest_host)
-        self._fleet.add(await asyncio.to_thread(self._store.read_enrolled))
+        await self._find_enrolled()
         await self._ask_store([*new, *self._fleet.wait_for_events()])
+
+    async def _find_enrolled(self) -> None:
+        enrolled, self._newest_order = await asyncio.to_thread(self._store.read_enrolled, self._newest_order)
+        self._fleet.add(enrolled)
 
     async def _claim(self, transitions: list[HeldVerdict]) -> None:
         claims = self._store.claim(transitions, utc_now())

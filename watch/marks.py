@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 from core.messages import VerdictState
 from store import BeatFigures, BeatHour, FoundScore, Outage, Store
+from store.rows import latency_of
 from watch.flapping import is_flapping
 from watch.score import Beats, Figures, Score, score_host
 from watch.uptime import Uptime, measure_uptime, say_uptime
 
-MOST_OUTAGES = 1_000  # of a host: one that has had more in 90 days has the score of one that flaps
+MOST_OUTAGES = 1_000  # of a host, the newest
 
 
 def mark_host(store: Store, host: str, state: VerdictState, now: datetime) -> FoundScore:
@@ -52,7 +53,7 @@ def _gather(
         figures.interval_s,
         figures.jitter,
         figures.latency_p95,
-        _sum_up(hours).latency_p95 if hours else None,
+        latency_of(hours)[1],
         figures.spool,
         None if figures.skew is None else abs(figures.skew),
     )  # fmt: skip
@@ -61,11 +62,6 @@ def _gather(
 def _count(hours: Sequence[BeatHour]) -> Beats:
     lost = sum(hour.lost for hour in hours)
     return Beats(sum(hour.beats for hour in hours) + max(lost, 0), lost)
-
-
-def _sum_up(hours: Sequence[BeatHour]) -> BeatHour:
-    counts = [sum(column) for column in zip(*(hour.latency_counts for hour in hours), strict=True)]
-    return dataclasses.replace(hours[0], latency_sum=sum(hour.latency_sum for hour in hours), latency_counts=counts)
 
 
 def _tell(score: Score, uptimes: Sequence[Uptime], flapping: bool) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from core.clock import utc_now
 from core.errors import HeimdallError
 from core.messages import VerdictState
+from core.process import end_with_parent
 from store import Store
 from store.slots import Slot
 from watch.marks import mark_host
@@ -58,16 +59,15 @@ class Rounds:
     async def _make(self) -> None:
         if await asyncio.to_thread(self._store.first_slot, self._slot.name, utc_now()) != self._slot.number:
             return
-        await self._mark()
+        states = self._states()
+        await self._mark(states)
         self._seconds += ROUND_SECONDS
-        large = len(self._states()) > LARGE_FLEET
-        if self._seconds >= (SURVEY_LARGE_SECONDS if large else HOUR_SECONDS):
+        if self._seconds >= (SURVEY_LARGE_SECONDS if len(states) > LARGE_FLEET else HOUR_SECONDS):
             self._seconds = 0.0
             await self._survey()
         await asyncio.to_thread(self._store.roll_up_beats, utc_now())
 
-    async def _mark(self) -> None:
-        states = self._states()
+    async def _mark(self, states: Mapping[str, VerdictState]) -> None:
         names = list(states)
         changed = list(self._changed)[:CHANGED_A_ROUND]
         count = max(HOSTS_A_ROUND, len(names) // ROUNDS_FOR_ALL)
@@ -88,7 +88,7 @@ class Rounds:
         """In a process of its own, which gives way to everybody else."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "watch.survey", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            preexec_fn=_give_way,
+            preexec_fn=end_with_parent(signal.SIGTERM),
         )  # fmt: skip
         try:
             _, said = await process.communicate(self._url.encode() + b"\n")
@@ -97,7 +97,3 @@ class Rounds:
             raise
         if process.returncode != 0:
             log.warning("the survey of the fleet has failed: %s", said.decode(errors="replace").strip()[-300:])
-
-
-def _give_way() -> None:
-    os.nice(10)

@@ -14,6 +14,7 @@ from core.home import Credential
 from core.messages import CONTENT_TYPE
 from core.settings import BrokerAddress
 from core.tls import make_context
+from mqtt.packets import split_packets
 
 OPEN_SECONDS = 10.0
 
@@ -69,23 +70,12 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = time.monotonic()
-        data = self._rest + data if self._rest else data
-        view, at = memoryview(data), 0
-        try:
-            while at < len(data):
-                packet, size = mqtt5.read(view[at:])
-                at += size
-                self._take(packet)
-        except IndexError:
-            pass  # the rest of the packet comes with the next read
-        except BaseException as error:
-            # the codec panics at text that is not UTF-8, and a panic is a BaseException of its own kind
-            if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
-                raise
-            self._end(f"malformed packet: {error}")
+        packets, self._rest, trouble = split_packets(self._rest + data if self._rest else data)
+        for packet in packets:
+            self._take(packet)
+        if trouble:
+            self._end(trouble)
             self.abort()
-            at = len(data)
-        self._rest = bytes(data[at:])
 
     def _take(self, packet: mqtt5.Packet) -> None:
         if isinstance(packet, mqtt5.PubAckPacket):

@@ -85,7 +85,7 @@ def test_an_api_process_serves_what_is_built_here(tmp_path: Path) -> None:
 
 
 def test_a_copy_elsewhere_with_other_times_gives_the_same_bytes(tmp_path: Path) -> None:
-    for package in ("core", "agents", "store", "api", "heimdall"):
+    for package in ("core", "agents", "mqtt", "store", "api", "heimdall"):
         shutil.copytree(ROOT / package, tmp_path / package, copy_function=shutil.copyfile)
     for path in tmp_path.rglob("*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))

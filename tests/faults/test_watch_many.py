@@ -104,8 +104,9 @@ def test_a_watch_that_is_killed_again_and_again_forgets_nothing_and_floods_nobod
         # dead while nobody watches, and back while nobody watches
         here.judge.kill()
         other.kill()
+        connections = agent.said().count("connected to")
         agent.start()
-        time.sleep(1)
+        wait_until(lambda: agent.said().count("connected to") > connections, "it is back")
         here.start_judge()
         judged.becomes("beta", "offline")
         judged.becomes("alpha", "online")

@@ -177,3 +177,18 @@ def test_only_what_has_changed_is_read_of_the_enrolled_hosts(store: Store) -> No
         assert len(store.enrolled.names) == 3
     finally:
         event.remove(store.database.reader, "before_cursor_execute", note)
+
+
+def test_who_has_been_enrolled_since_is_read_without_all_the_others(store: Store) -> None:
+    assert store.read_enrolled() == ([], 0)
+    for host in ("web-01", "web-02"):
+        add(store, host, token=host)
+        use(store, host, token=host)
+    hosts, newest = store.read_enrolled()
+    assert sorted(hosts) == ["web-01", "web-02"]
+    assert store.read_enrolled(newest) == ([], newest)
+    store.revoke_host("web-01", "local:eva", LATER)
+    add(store, "web-03", token="third")
+    use(store, "web-03", token="third")
+    assert store.read_enrolled(newest)[0] == ["web-03"]
+    assert sorted(store.read_enrolled()[0]) == ["web-02", "web-03"]

@@ -120,7 +120,7 @@ def unseen(boot_before: str, boot_after: str, gap: float, state: str = "online")
     fleet.hold([held("laptop", state, since=NOW - gap)])
     for after in (0, INTERVAL):
         fleet.hear_beat("laptop", INTERVAL, boot_after, NOW + after)
-    return [(one.began_at, one.ended_at) for one in fleet.take_unseen() if one.ended_at is not None]
+    return [(one.began_at, one.ended_at) for one in fleet.unseen if one.ended_at is not None]
 
 
 def test_who_was_switched_off_while_nobody_watched_was_not_up() -> None:
