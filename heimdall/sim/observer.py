@@ -14,7 +14,7 @@ import msgspec
 
 from core.errors import Unavailable
 from core.home import Credential
-from core.messages import Verdict
+from core.messages import Alert, Verdict
 from core.topics import ALERTS, VERDICT, every_host, parse_host_topic
 from heimdall.sim.ledger import Blackout
 from heimdall.sim.link import Line, Link, make_connect
@@ -26,15 +26,8 @@ RETRY_SECONDS = 0.2
 BEFORE = -math.inf  # when something was said that we found
 
 
-class _Alert(msgspec.Struct):
-    id: str
-    kind: str
-    source_host: str | None = None
-    state: str = "open"
-
-
 _verdict = msgspec.json.Decoder(Verdict)
-_alert = msgspec.json.Decoder(_Alert)
+_alert = msgspec.json.Decoder(Alert)
 
 
 class Said(NamedTuple):
@@ -72,6 +65,7 @@ class Observer:
         self._held: dict[str, tuple[str, str]] = {}
         self._open: dict[str, SaidAlert] = {}
         self._of_before: set[str] = set()  # alerts that were open when we came
+        self._told_again: set[str] = set()  # alerts that the broker had retained when we came back
         self._link: Link | None = None
         self._lost_at: float | None = None
         self._refused = ""
@@ -110,6 +104,7 @@ class Observer:
         if self._lost_at is None and self.ready.is_set():
             # what was said since the last packet may be lost
             self._lost_at = link.heard_at
+            self._told_again.clear()
             log.warning("the observer lost its connection: %s", reason)
 
     def heard(self, link: Link, packet: mqtt5.Packet) -> None:
@@ -127,6 +122,7 @@ class Observer:
             self._settled = True
             self.ready.set()
             if self._lost_at is not None:
+                self._close_unheard()
                 self.gaps.append(Blackout(self._lost_at, self._clock()))
                 self._lost_at = None
         elif isinstance(packet, mqtt5.PublishPacket):
@@ -157,12 +153,18 @@ class Observer:
             if known is not None:
                 known.resolved_at = self._clock()
             return
+        self._told_again.add(alert_id)
         if not self._settled:
             self._of_before.add(alert_id)
         ours = alert.source_host is None or alert.source_host in self._hosts
         if ours and alert_id not in self._open and alert_id not in self._of_before:
             opened = self._open[alert_id] = SaidAlert(alert_id, alert.kind, alert.source_host, self._clock())
             self.alerts.append(opened)
+
+    def _close_unheard(self) -> None:
+        """What is no longer retained was resolved while we could not hear."""
+        for alert_id in self._open.keys() - self._told_again:
+            self._open.pop(alert_id).resolved_at = self._clock()
 
     def close_gap(self, now: float) -> None:
         """At the end: a gap that still lasts is one until `now`."""

@@ -14,6 +14,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from core.clock import rfc3339, utc_now
+from core.messages import Alert, encode
 from core.topics import ALERTS, STATUS, VERDICT, every_host, host_topic, parse_host_topic
 
 GRACE_SECONDS = 3.1
@@ -96,7 +97,7 @@ class Judge:
         self._client.publish(host_topic(host, VERDICT), json.dumps(verdict), qos=0, retain=True)
 
     def _open_alert(self, host: str) -> None:
-        alert = {"id": str(uuid4()), "kind": "crashed", "source_host": host, "state": "open"}
-        alert["opened_at"] = rfc3339(utc_now())
-        self._alerts.setdefault(host, []).append(alert["id"])
-        self._client.publish(f"{ALERTS}/{alert['id']}", json.dumps(alert), qos=0, retain=True)
+        now = utc_now()
+        alert = Alert(str(uuid4()), "crashed", host, "open", now, now, f"{host} has crashed")
+        self._alerts.setdefault(host, []).append(alert.id)
+        self._client.publish(f"{ALERTS}/{alert.id}", encode(alert), qos=0, retain=True)

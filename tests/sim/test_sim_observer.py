@@ -1,0 +1,69 @@
+"""The observer, by the packets that it gets: what it could not hear it takes from what is retained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mqtt5
+
+from core.clock import utc_now
+from core.messages import Alert, encode
+from core.topics import alert_topic
+from heimdall.sim.observer import Observer
+
+
+class QuietLink:
+    """Takes what the observer sends, and says nothing by itself."""
+
+    heard_at = sent_at = 0.0
+
+    def subscribe(self, *filters: str) -> None:
+        """As the broker would, the test answers."""
+
+    def ping(self) -> None:
+        """Likewise."""
+
+
+class Heard:
+    """An observer of `web-01` on one link after another."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.observer = Observer(None, None, "observer", frozenset(["web-01"]), lambda: self.now)  # type: ignore[arg-type]
+        self._link: Any = None
+
+    def connect(self, *retained: mqtt5.PublishPacket) -> None:
+        self._link = QuietLink()
+        self.observer.opened(self._link)
+        for packet in (
+            mqtt5.ConnAckPacket(),
+            mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE]),
+            *retained,
+        ):
+            self.hear(packet)
+        self.hear(mqtt5.PingRespPacket())
+
+    def lose(self) -> None:
+        self.observer.ended(self._link, "cut")
+
+    def hear(self, packet: mqtt5.Packet) -> None:
+        self.observer.heard(self._link, packet)
+
+
+def opened(alert_id: str) -> mqtt5.PublishPacket:
+    alert = Alert(alert_id, "zombie", "web-01", "open", utc_now(), utc_now(), "web-01 is a zombie")
+    return mqtt5.PublishPacket(alert_topic(alert_id), encode(alert))
+
+
+def test_an_alert_that_was_resolved_while_it_could_not_hear_is_resolved_when_it_hears_again() -> None:
+    heard = Heard()
+    heard.connect()
+    for alert_id in ("gone", "lasting"):
+        heard.hear(opened(alert_id))
+    heard.now = 5.0
+    heard.lose()
+    heard.now = 9.0
+    heard.connect(opened("lasting"))
+    resolved = {alert.id: alert.resolved_at for alert in heard.observer.alerts}
+    assert resolved == {"gone": 9.0, "lasting": None}
+    assert [(gap.at, gap.until) for gap in heard.observer.gaps] == [(0.0, 9.0)]
