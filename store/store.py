@@ -223,7 +223,7 @@ class Store:
         return beat_figures.read_signals(self.database, names)
 
     def roll_up_beats(self, now: datetime) -> int:
-        """Old hours become days, old days go; to be called once an hour (see `beat_days.roll_up_beats`)."""
+        """Old hours become days, old days go, at any time and any number of times (see `beat_days.roll_up_beats`)."""
         return beat_days.roll_up_beats(self.database, now, self._keep_days)
 
     def events(self, wanted: EventFilter, limit: int, before: int | None = None) -> list[StoredEvent]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 
 import pytest
 from faults_site import Site
@@ -13,7 +12,7 @@ from service_client import service_client
 from waiting import wait_until
 
 from core.messages import Heartbeat, encode
-from core.topics import HEARTBEAT, host_topic
+from core.topics import HEARTBEAT, STATUS, host_topic
 
 pytestmark = pytest.mark.mosquitto
 
@@ -108,7 +107,9 @@ def test_a_ghost_of_a_killed_broker_is_found_by_its_missing_heartbeats(here: Sit
         judged.becomes("beta", "online")
         # what is retained is on its disk after ten seconds
         here.broker.send(signal.SIGUSR1)
-        time.sleep(0.5)
+        saved = here.home.broker / "data" / "mosquitto.db"
+        topics = [host_topic(host, STATUS).encode() for host in ("alpha", "beta")]
+        wait_until(lambda: saved.exists() and all(topic in saved.read_bytes() for topic in topics), "it is saved")
         here.broker.kill()
         agent.kill()
         here.broker.start()
