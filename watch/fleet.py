@@ -98,8 +98,14 @@ class Fleet:
             host.judged = Judgement(held.state, held.reason, held.since.timestamp(), by_events=by_events)
             self._changed.add(held.source_host)
 
-    def learn(self, told: Iterable[Signal], at: float) -> None:
-        """What the store has heard of hosts; all that there was to hear until `at`."""
+    def learn(self, told: Iterable[Signal], at: float, asked: Iterable[str] = ()) -> None:
+        """What the store has heard of hosts; all that there was to hear until `at`.
+
+        Of those of whom it was `asked` it may have heard nothing ever.
+        """
+        for name in asked:
+            self._host(name).checked_at = at
+            self._changed.add(name)
         for one in told:
             host = self._host(one.source_host)
             host.checked_at = at

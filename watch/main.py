@@ -168,7 +168,7 @@ class Watch:
         if behind is None:
             return
         at = self._clock() - behind
-        self._fleet.learn(await asyncio.to_thread(self._read_signals, names), at)
+        self._fleet.learn(await asyncio.to_thread(self._read_signals, names), at, names)
 
     def _read_signals(self, names: list[str] | None = None) -> list[Signal]:
         return list(self._store.read_signals(names))

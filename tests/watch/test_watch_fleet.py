@@ -68,6 +68,18 @@ def test_where_events_would_be_a_sign_the_store_is_asked_first() -> None:
     assert said(fleet, later) == [("web-01", "offline", "silent")]
 
 
+def test_who_connected_and_was_gone_before_anything_of_it_was_stored_is_silent_too() -> None:
+    fleet = Fleet(NOW - 1_000)
+    fleet.hear_status("web-01", birth(), NOW)
+    fleet.learn_interval("web-01", INTERVAL)
+    assert said(fleet, NOW) == [("web-01", "online", "")]
+    fleet.doubt_sessions()  # its broker was killed with it
+    silent = NOW + 3 * INTERVAL
+    [asked] = fleet.look(silent, silent).unchecked
+    fleet.learn([], silent, [asked])
+    assert said(fleet, silent) == [("web-01", "offline", "silent")]
+
+
 def test_who_gives_no_heartbeats_has_a_quarter_of_an_hour() -> None:
     fleet = Fleet(NOW - 10_000)
     fleet.learn([Signal("old", moment(NOW), None, None, None)], NOW)
@@ -151,7 +163,7 @@ def test_a_retained_status_that_does_not_tell_its_age_is_believed_to_be_of_now_a
     fleet.learn_broker_start(NOW - 200)
     later = NOW + 600
     assert fleet.look(later, later).unchecked == ["ghost"], "silent, and not a zombie"
-    fleet.learn([Signal("ghost", None, None, None, None)], later)
+    fleet.learn([], later, ["ghost"])
     fleet.look_again(["gone"])
     found = {one.source_host: one for one in fleet.look(later, later).transitions}
     assert (found["gone"].state, found["gone"].since) == ("offline", moment(NOW))
