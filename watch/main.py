@@ -191,8 +191,9 @@ class Watch:
             self._fleet.hold([*done.won, *done.lost])
             connection = self._session.connection
             if connection is not None:
-                publish_verdicts(connection, done.won)
+                # the verdict last: who has heard it has heard all that came of it
                 publish_alerts(connection, done.opened, [alert.id for alert in done.resolved])
+                publish_verdicts(connection, done.won)
             self._rounds.note([one.source_host for one in done.won])
             for one in done.won:
                 log.info("%s is %s since %s (%s)", one.source_host, one.state, one.since, one.reason or "heard")

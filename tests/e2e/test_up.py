@@ -58,7 +58,7 @@ def test_what_dies_is_started_again_and_goes_on_working(broker: str) -> None:
         wait_until(beats, seconds=40)
         wait_until(lambda: up.host("after"))
         for host in ("after", up.environment["HEIMDALL_HOST"]):
-            wait_until(lambda host=host: up.host(host)["state"] == "online", f"{host} is held to be online")
+            wait_until(lambda host=host: (up.host(host) or {}).get("state") == "online", f"{host} is held to be online")
 
 
 def test_a_second_up_on_the_same_home_is_refused(up: Running) -> None:
