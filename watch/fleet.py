@@ -103,13 +103,12 @@ class Fleet:
 
         Of those of whom it was `asked` it may have heard nothing ever.
         """
-        for name in asked:
+        signals = {one.source_host: one for one in told}
+        for name in {*asked, *signals}:
             self._host(name).checked_at = at
             self._changed.add(name)
-        for one in told:
-            host = self._host(one.source_host)
-            host.checked_at = at
-            self._changed.add(one.source_host)
+        for name, one in signals.items():
+            host = self._host(name)
             if one.interval_s:
                 host.interval_seconds = one.interval_s
             if host.beat_at == NEVER and one.boot:

@@ -65,7 +65,7 @@ class Observer:
         self._held: dict[str, tuple[str, str]] = {}
         self._open: dict[str, SaidAlert] = {}
         self._of_before: set[str] = set()  # alerts that were open when we came
-        self._told_again: set[str] = set()  # alerts that the broker had retained when we came back
+        self._told: set[str] = set()  # alerts that this connection has told of
         self._link: Link | None = None
         self._lost_at: float | None = None
         self._refused = ""
@@ -96,6 +96,7 @@ class Observer:
 
     def opened(self, link: Link) -> None:
         self._link = link
+        self._told.clear()
 
     def ended(self, link: Link, reason: str) -> None:
         if link is not self._link:
@@ -104,7 +105,6 @@ class Observer:
         if self._lost_at is None and self.ready.is_set():
             # what was said since the last packet may be lost
             self._lost_at = link.heard_at
-            self._told_again.clear()
             log.warning("the observer lost its connection: %s", reason)
 
     def heard(self, link: Link, packet: mqtt5.Packet) -> None:
@@ -153,7 +153,7 @@ class Observer:
             if known is not None:
                 known.resolved_at = self._clock()
             return
-        self._told_again.add(alert_id)
+        self._told.add(alert_id)
         if not self._settled:
             self._of_before.add(alert_id)
         ours = alert.source_host is None or alert.source_host in self._hosts
@@ -163,7 +163,7 @@ class Observer:
 
     def _close_unheard(self) -> None:
         """What is no longer retained was resolved while we could not hear."""
-        for alert_id in self._open.keys() - self._told_again:
+        for alert_id in self._open.keys() - self._told:
             self._open.pop(alert_id).resolved_at = self._clock()
 
     def close_gap(self, now: float) -> None:

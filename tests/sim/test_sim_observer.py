@@ -32,7 +32,8 @@ class Heard:
         self.observer = Observer(None, None, "observer", frozenset(["web-01"]), lambda: self.now)  # type: ignore[arg-type]
         self._link: Any = None
 
-    def connect(self, *retained: mqtt5.PublishPacket) -> None:
+    def connect(self, *retained: mqtt5.PublishPacket, settled: bool = True) -> None:
+        """`settled`: the connection lasts until all that is retained has come."""
         self._link = QuietLink()
         self.observer.opened(self._link)
         for packet in (
@@ -41,7 +42,8 @@ class Heard:
             *retained,
         ):
             self.hear(packet)
-        self.hear(mqtt5.PingRespPacket())
+        if settled:
+            self.hear(mqtt5.PingRespPacket())
 
     def lose(self) -> None:
         self.observer.ended(self._link, "cut")
@@ -67,3 +69,15 @@ def test_an_alert_that_was_resolved_while_it_could_not_hear_is_resolved_when_it_
     resolved = {alert.id: alert.resolved_at for alert in heard.observer.alerts}
     assert resolved == {"gone": 9.0, "lasting": None}
     assert [(gap.at, gap.until) for gap in heard.observer.gaps] == [(0.0, 9.0)]
+
+
+def test_what_a_connection_told_that_broke_again_is_not_what_the_next_one_tells() -> None:
+    heard = Heard()
+    heard.connect()
+    heard.hear(opened("gone"))
+    heard.lose()
+    heard.connect(opened("gone"), settled=False)
+    heard.now = 7.0
+    heard.lose()
+    heard.connect()
+    assert [alert.resolved_at for alert in heard.observer.alerts] == [7.0]
