@@ -13,7 +13,7 @@ import mqtt5
 
 from core import topics
 from core.clock import utc_now
-from core.errors import Invalid
+from core.errors import Invalid, Unavailable
 from core.home import Credential, find_login
 from core.messages import SIGN_OF_LIFE_SECONDS, Reason, ServiceStatus, State, encode
 from core.settings import Settings
@@ -33,7 +33,7 @@ class Ingestor:
     """One ingestor. `shared` is whether the broker keeps what an absent member of a shared subscription missed."""
 
     def __init__(self, settings: Settings, credential: Credential, store: Store, slot: Slot, *, shared: bool) -> None:
-        self._slot = slot
+        self._store, self._slot, self._shared = store, slot, shared
         self._session_id = str(uuid.uuid4())
         self._topic = topics.service_topic("ingestor", str(slot.number))
         client_id = f"{credential.user}-{slot.number}"
@@ -97,7 +97,10 @@ class Ingestor:
     async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
         """Read no more, store what has come in, acknowledge it, say goodbye."""
         writer = tasks[0]
+        leaves_others = await asyncio.to_thread(self._leaves_others)
         for session in (self._events, self._presence):
+            if leaves_others:
+                session.unsubscribe()
             if session.connection is not None:
                 session.connection.pause(True)
         if not writer.done():
@@ -109,7 +112,18 @@ class Ingestor:
         await self._events.close()
         await self._presence.close()
         self._writer.close()
+
+    def _leaves_others(self) -> bool:
+        """Let the slot go, and tell whether other ingestors stay: what comes from now on is theirs alone.
+
+        The last one leaves its subscriptions: the broker keeps for it what comes until it is back. The slot goes first,
+        so that of several that leave at once none takes another for one that stays.
+        """
         self._slot.release()
+        try:
+            return self._shared and self._store.first_slot("ingestor", utc_now()) is not None
+        except Unavailable:
+            return False
 
     async def _give_signs(self) -> None:
         while True:

@@ -137,6 +137,11 @@ class Connection(asyncio.Protocol):
             if code.value >= 0x80:
                 raise Unavailable(f"the broker refuses the subscription to {wanted.pattern}: {code.name}")
 
+    def unsubscribe(self, filters: Sequence[mqtt5.TopicFilter]) -> None:
+        """Unsubscribe, without waiting for the UNSUBACK: nothing that comes meanwhile is lost by it."""
+        patterns = [wanted.pattern for wanted in filters]
+        self.write(mqtt5.UnsubscribePacket(self.next_packet_id(), patterns).write())
+
     def pause(self, wanted: bool) -> None:
         """Stop or go on reading the socket: the back-pressure that no broker can ignore."""
         if self._transport is None or self._transport.is_closing() or wanted == self._paused:
@@ -166,9 +171,13 @@ class Connection(asyncio.Protocol):
     async def leave(self) -> None:
         """Say DISCONNECT and close. The session stays on the broker until it expires."""
         if self._transport is not None and not self.closed.done():
+            self._deliver = lambda *_: None  # what still comes stays without a PUBACK
+            self.pause(False)
             self.write(mqtt5.DisconnectPacket().write())
-            self._transport.close()
+            # closed at once, what the broker still sends would be answered with a reset, before it has read all of this
             await asyncio.wait([self.closed], timeout=2)
+            self._transport.abort()
+            await self.closed
 
 
 def retained_will(topic: str, payload: bytes) -> mqtt5.Will:
@@ -262,6 +271,11 @@ class Session:
         """Publish JSON at QoS 1; nothing happens without a connection."""
         if self.connection is not None:
             self.connection.publish(topic, payload, retain=retain)
+
+    def unsubscribe(self) -> None:
+        """Have the broker keep nothing more for this session; nothing happens without a connection."""
+        if self.connection is not None:
+            self.connection.unsubscribe(self._filters)
 
     async def close(self) -> None:
         """Leave the present connection, if there is one."""

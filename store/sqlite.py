@@ -193,13 +193,20 @@ def _find_path(url: str) -> Path:
 
 
 def _make_file(path: Path) -> None:
-    """Make the file for its owner alone: SQLite would use the umask."""
+    """Make the file for its owner alone: SQLite would use the umask.
+
+    One that is there is not opened: closing it would take from this process the locks by which SQLite holds it
+    elsewhere in it (the C library's `fcntl`), and the next process that leaves would remove the log under it.
+    """
     if path.is_dir():
         raise Invalid(f"database {path} is a folder: name a file in it")
     if not path.parent.is_dir():
         raise Invalid(f"database {path}: its folder {path.parent} does not exist, make it first")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise Unavailable(f"database {path} cannot be opened for writing: it may not be written") from None
     except OSError as error:
         raise Unavailable(f"database {path} cannot be opened for writing: {error.strerror}") from error
 

@@ -64,10 +64,13 @@ def test_serialization_failures_lose_nothing(here: Site, chance: random.Random, 
     enough = threading.Event()
 
     def change_rows() -> None:
-        with admin(here, autocommit=True) as other:
+        with admin(here) as other:
             # with pauses: against somebody who never stops no transaction could be finished
             while not enough.wait(chance.uniform(0, 0.1)):
                 other.execute("UPDATE activity SET os_type = os_type")
+                # whoever begins now and wants one of the rows waits, and is refused
+                time.sleep(chance.uniform(0, 0.05))
+                other.commit()
 
     def failures() -> int:
         return (here.ingestor.said() + second.said()).count("could not serialize access")

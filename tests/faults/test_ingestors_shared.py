@@ -64,3 +64,21 @@ def test_of_three_ingestors_on_one_subscription_any_may_be_killed_or_stopped(
     said = "".join(part.said() for part in ingestors)
     assert "cannot commit" not in said, "a deadlock, or a wait that was too long"
     assert {slot for (slot,) in here.rows("SELECT slot FROM leases")} == {1, 2, 3}
+
+
+def test_an_ingestor_that_leaves_takes_its_part_along_only_when_no_other_stays(here: Site) -> None:
+    here.start()
+    second = add_ingestor(here, "second")
+    wait_for_sessions(second)
+    assert here.ingestor.stop(signal.SIGTERM) == 0
+    for session in ("@ingestor-1", "@ingestor-1-presence"):
+        assert f"Client {session} disconnected.\n" in here.broker.said(), "the broker has read its goodbye"
+    # nothing is sent again while this test lasts: what came for the one that has left would be missing
+    here.start_agent("alpha", 2_000, TEST_PATIENCE="1000")
+    here.expect_all_stored_once()
+    assert second.stop(signal.SIGTERM) == 0
+    here.start_agent("beta", 2_000, TEST_PATIENCE="1000")
+    wait_until(lambda: here.spooled("beta")[0] >= 200, "events are published that nobody takes")
+    here.start_ingestor()
+    start_again(second)
+    here.expect_all_stored_once()

@@ -34,7 +34,7 @@ def start_old(here: Site) -> str:
     """The older Heimdall with its agents, storing; its schema."""
     here.start()
     for host in here.hosts:
-        # what goes to a stopped ingestor's queue shall be sent again soon
+        # what goes to a killed ingestor's queue shall be sent again soon
         here.start_agent(host, TEST_PATIENCE="0.3")
     wait_for_more(here)
     return schema(here)

@@ -57,6 +57,8 @@ class Broker:
                     at += size
                     if isinstance(packet, mqtt5.PubAckPacket):
                         self.acknowledged.append(packet.packet_id)
+                    elif isinstance(packet, mqtt5.DisconnectPacket):
+                        writer.close()
             rest = bytes(view[at:])
             if len(self.acknowledged) >= len(self._messages):
                 self.all_acknowledged.set()

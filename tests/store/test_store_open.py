@@ -28,21 +28,25 @@ from store import open_store
 sys.stdin.readline()
 store = open_store(sys.argv[1])
 store.record_heartbeat(sys.argv[2], "LINUX", __import__("core.clock").clock.utc_now())
+print("alembic" in sys.modules, flush=True)
+sys.stdin.readline()
 store.close()
-print("alembic" in sys.modules)
 """
+
+
+def start_to_open(url: str, host: str) -> subprocess.Popen[str]:
+    """A process that opens `url` at a line, writes a heartbeat of `host`, says whether it needed Alembic, and closes at
+    another line."""
+    environment = os.environ | {"PYTHONPATH": str(Path(store_package.__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, "-c", _OPEN, url, host],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
 
 
 def opened_by_processes(url: str, count: int) -> list[str]:
     """What `count` processes that open `url` at the same moment say: whether each needed Alembic."""
-    environment = os.environ | {"PYTHONPATH": str(Path(store_package.__file__).parents[1])}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", _OPEN, url, f"host-{number}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        )
-        for number in range(count)
-    ]  # fmt: skip
+    processes = [start_to_open(url, f"host-{number}") for number in range(count)]
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
@@ -72,6 +76,21 @@ def test_what_was_stored_is_there_after_opening_again(url: str) -> None:
     assert len(second.events(EventFilter(), 10)) == 1
     second.ping()
     second.close()
+
+
+def test_a_store_opened_a_second_time_in_a_process_does_not_cut_the_first_off(url: str) -> None:
+    first = open_store(url)
+    open_store(url).close()
+    # by the locks alone this process tells whether it is the last that leaves, and may remove the write-ahead log
+    assert opened_by_processes(url, 1) == ["False"]
+    with start_to_open(url, "host-1") as process:
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "False\n"
+        status = first.get_host_status(60, NOW)
+        process.communicate(timeout=60)
+    assert {host.hostname for host in [*status.active, *status.inactive]} == {"host-0", "host-1"}
+    first.close()
 
 
 def test_a_database_of_a_newer_heimdall_is_refused(url: str) -> None:
