@@ -14,9 +14,10 @@ from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Double, cr
 
 from core.errors import Invalid
 from store import upserts
+from store.columns import Moment
 from store.database import WAIT_SECONDS, Database, EventRow, Locked
 from store.partitions import Partitions
-from store.tables import Moment, beat_hours, beats
+from store.tables import beat_hours, beats
 
 SCHEME = "postgresql://"
 
