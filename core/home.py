@@ -40,6 +40,7 @@ class Home:
         self.server = path / "server"
         self.trusted = path / "ca.pem"
         self.tls = path / "tls"
+        self.rules = path / "rules.toml"
         self.agent_lock = path / "spool" / "agent.lock"
         self.back_by = path / "back-by"
         self.agent_standing = path / "spool" / "agent.standing"

@@ -132,7 +132,8 @@ class Verdict:
 class Alert:
     """Something that somebody should know. `since` is when it began, `opened_at` when it was known; UTC.
 
-    `kind` is crashed, silent, zombie, overdue or clone; `source_host` the host that it is about.
+    `kind` is crashed, silent, zombie, overdue or clone; `source_host` the host that it is about. `incident` is that of
+    all alerts that were opened together.
     """
 
     id: str
@@ -143,6 +144,7 @@ class Alert:
     opened_at: datetime
     text: str
     resolved_at: Optional[datetime] = None
+    incident: str = ""
 
 
 @dataclass

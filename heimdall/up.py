@@ -22,6 +22,7 @@ from core.tls import trust_nobody_in_particular
 from core.topics import check_host
 from heimdall import ports
 from heimdall.supervisor import Child
+from watch.rules import read_rules
 
 READY_SECONDS = 30.0
 AGENT_WAITS_SECONDS = 15.0
@@ -48,6 +49,7 @@ def run(settings: Settings, wanted_broker: launcher.Kind, insecure: bool) -> int
             f"{error}: another `heimdall up` runs there; stop it, or set HEIMDALL_HOME to another"
         ) from error
     _expect_tls(settings, insecure)
+    read_rules(home.rules)  # what is wrong with them is said now, and not by a process that ends again and again
     asked, settings = settings, replace(ports.choose_all(settings), seen_bind=settings.bind)
     for name, wanted, got in (
         ("HTTP", asked.http_port, settings.http_port),

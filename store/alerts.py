@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 from core.ids import uuid7
 from core.messages import Alert, AlertState, VerdictState
 from store.database import Database
+from store.incidents import join_incidents
 from store.outages import cause_of
 from store.rows import HeldVerdict
 from store.tables import alerts
@@ -31,12 +32,13 @@ _OPEN = select(alerts).where(alerts.c.resolved_at.is_(None))
 def keep_alerts(connection: Connection, won: Sequence[HeldVerdict], now: datetime) -> tuple[list[Alert], list[Alert]]:
     """Open and resolve what the verdicts in `won` make necessary: at most one is open for a host's being gone."""
     asked = _OPEN.where(alerts.c.source_host.in_([one.source_host for one in won]), alerts.c.kind.in_([*_WORDS]))
-    known = {alert.source_host: alert for alert in map(_alert, connection.execute(asked))}
-    opened = [
+    known = {alert.source_host: alert for alert in map(make_alert, connection.execute(asked))}
+    missed = [
         Alert(str(uuid7()), cause_of(one), one.source_host, "open", one.since, now, _describe(one))
         for one in won
         if cause_of(one) in _WORDS and one.source_host not in known
     ]
+    opened = join_incidents(connection, missed, now)
     resolved = [
         replace(known[one.source_host], state="resolved", resolved_at=now)
         for one in won
@@ -57,6 +59,7 @@ def open_alert(database: Database, kind: str, host: str, text: str, since: datet
         database.lock(connection, "verdicts")
         if connection.execute(_OPEN.where(alerts.c.source_host == host, alerts.c.kind == kind)).first() is not None:
             return None
+        [alert] = join_incidents(connection, [alert], now)
         connection.execute(insert(alerts), [_row(alert)])
     return alert
 
@@ -69,7 +72,7 @@ def resolve_alert(database: Database, kind: str, host: str, now: datetime) -> Al
         if found is None:
             return None
         connection.execute(update(alerts).where(alerts.c.id == found.id).values(resolved_at=now))
-    return replace(_alert(found), state="resolved", resolved_at=now)
+    return replace(make_alert(found), state="resolved", resolved_at=now)
 
 
 def _row(alert: Alert) -> dict[str, Any]:
@@ -80,15 +83,19 @@ def _describe(one: HeldVerdict) -> str:
     return f"{one.source_host} is {_WORDS[cause_of(one)]}"
 
 
-def _alert(row: Row[Any]) -> Alert:
+def make_alert(row: Row[Any]) -> Alert:
+    """The alert of a row of `alerts`."""
     state: AlertState = "open" if row.resolved_at is None else "resolved"
-    return Alert(row.id, row.kind, row.source_host, state, row.since, row.opened_at, row.text, row.resolved_at)
+    return Alert(
+        row.id, row.kind, row.source_host, state, row.since, row.opened_at, row.text, row.resolved_at,
+        incident=row.incident or row.id,
+    )  # fmt: skip
 
 
 def read_open_alerts(database: Database) -> list[Alert]:
     """The alerts that are open, in the order in which they were opened."""
     with database.reading() as connection:
-        return [*map(_alert, connection.execute(_OPEN.order_by(alerts.c.id)))]
+        return [*map(make_alert, connection.execute(_OPEN.order_by(alerts.c.id)))]
 
 
 def read_alerts(database: Database, limit: int, state: str | None, before: str | None) -> list[Alert]:
@@ -99,4 +106,4 @@ def read_alerts(database: Database, limit: int, state: str | None, before: str |
     if before is not None:
         query = query.where(alerts.c.id < before)
     with database.reading() as connection:
-        return [*map(_alert, connection.execute(query))]
+        return [*map(make_alert, connection.execute(query))]

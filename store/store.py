@@ -17,6 +17,7 @@ from store import (
     hosts,
     keys,
     leases,
+    notices,
     outages,
     postgres,
     queries,
@@ -99,6 +100,7 @@ class Store:
         self.database = database
         self._keep_days = keep_days
         self.enrolled = enrolment.EnrolledHosts(database)
+        self.outbox = notices.Outbox(database)
         self._keys = keys.KeyFinder(database)
         self._cap = Cap(database, keep_days)
         self._barred = Barred()

@@ -228,9 +228,53 @@ alerts = Table(
     Column("opened_at", Moment, nullable=False),
     Column("resolved_at", Moment),
     Column("text", Text, nullable=False),
+    Column("incident", String),
 )
 _open_alerts = alerts.c.resolved_at.is_(None)
+Index("alerts_opened", alerts.c.opened_at)
 Index("alerts_open", alerts.c.source_host, postgresql_where=_open_alerts, sqlite_where=_open_alerts)
+
+# who is notified; of alerts with an id up to `cursor` there is nothing left to tell
+channels = Table(
+    "channels",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("cursor", String, nullable=False),
+)
+
+# the outbox: what a channel is to say, in the order of ids
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("channel", String, nullable=False),
+    Column("incident", String, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("error", Text),
+)
+Index("notices_incident", notices.c.channel, notices.c.incident)
+_unsent = notices.c.ended_at.is_(None)
+Index("notices_unsent", notices.c.channel, notices.c.id, postgresql_where=_unsent, sqlite_where=_unsent)
+
+# by which notice a channel tells of an alert's opening and of its end; NULL: by none, for it was not worth telling
+told = Table(
+    "told",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("alert_id", String, primary_key=True),
+    Column("incident", String, nullable=False),
+    Column("opened_by", RowId),
+    Column("resolved_by", RowId),
+    Column("done", SmallInteger, nullable=False),
+)
+_undone = told.c.done == 0
+Index("told_undone", told.c.channel, told.c.incident, postgresql_where=_undone, sqlite_where=_undone)
 
 # what the watch finds out about hosts from time to time; `told` is its JSON
 scores = Table(

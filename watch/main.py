@@ -23,7 +23,7 @@ import mqtt5
 from core import topics
 from core.clock import utc_now
 from core.errors import HeimdallError, Invalid
-from core.home import Credential, find_login
+from core.home import Credential, Home, find_login
 from core.messages import SIGN_OF_LIFE_SECONDS, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from mqtt.session import Session, retained_will
@@ -32,6 +32,7 @@ from store.slots import Slot
 from watch.clone_alerts import CloneAlerts
 from watch.fleet import Fleet, moment
 from watch.hearing import HEARD, UPTIME, Hearing, monotonic_wall_clock
+from watch.notifier import Notifier
 from watch.rounds import Rounds
 from watch.speech import clear_verdicts, missing_verdicts, publish_alerts, publish_verdicts
 
@@ -66,13 +67,15 @@ class Watch:
         )  # fmt: skip
         self._clones = CloneAlerts(store, self._hearing.clones)
         self._rounds = Rounds(store, settings.database_url, slot, self._fleet.states)
+        self._notifier = Notifier(store, Home(settings.home).rules, slot)
         self._trouble = ""
         self._signed_at = self._looked_around_at = 0.0
         self._newest_host = self._newest_order = 0
         self._unproven = False
 
     def _status(self, state: State, reason: Reason, at: float | None = None) -> bytes:
-        parts = {"hearing": self._session.trouble or "ok", "claims": self._trouble or "ok"} if at is not None else {}
+        told = {"hearing": self._session.trouble, "claims": self._trouble, "rules": self._notifier.trouble}
+        parts = {name: trouble or "ok" for name, trouble in told.items()} if at is not None else {}
         when = utc_now() if at is None else moment(at)
         return encode(ServiceStatus(state, self._session_id, when, reason, None, parts))
 
@@ -89,6 +92,7 @@ class Watch:
             "signs of life": self._give_signs(),
             "slot": self._slot.hold(),
             "rounds": self._rounds.run(),
+            "notifier": self._notifier.run(),
         }
         tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
         waiting = asyncio.create_task(stop.wait(), name="stop")
@@ -194,6 +198,8 @@ class Watch:
                 # the verdict last: who has heard it has heard all that came of it
                 publish_alerts(connection, done.opened, [alert.id for alert in done.resolved])
                 publish_verdicts(connection, done.won)
+            if done.opened or done.resolved:
+                self._notifier.note()
             self._rounds.note([one.source_host for one in done.won])
             for one in done.won:
                 log.info("%s is %s since %s (%s)", one.source_host, one.state, one.since, one.reason or "heard")

@@ -1,0 +1,52 @@
+"""`python -m watch.deliver`: says what it is given through apprise, a line of JSON each, and answers what came of it.
+
+It is a process of its own: what it loads is large, what it calls is anybody's, and a call that hangs ends with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from watch.reachable import refuse_private
+
+CALL_SECONDS = 30
+
+
+def main() -> None:
+    """Deliver until standard input ends. The first line says whether private addresses are allowed."""
+    # whatever prints, prints elsewhere
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    if not json.loads(sys.stdin.readline())["allow_private"]:
+        refuse_private()
+    for line in sys.stdin:
+        try:
+            error = _deliver(json.loads(line))
+        except Exception as failure:  # noqa: BLE001 -- whatever a service's plugin raises, the next one is tried
+            error = f"{type(failure).__name__}: {failure}"
+        answers.write(json.dumps({"error": error}) + "\n")
+        answers.flush()
+
+
+def _deliver(told: dict[str, Any]) -> str:
+    """Say it; an empty text when the service took it."""
+    from apprise import Apprise, AppriseAsset  # noqa: PLC0415 -- after the sockets are checked
+
+    asset = AppriseAsset(app_id="Heimdall", app_desc="Heimdall", app_url="", interpret_emojis=False, async_mode=False)
+    service = Apprise(asset=asset)
+    if not service.add(told["url"]):
+        return "this is no address that apprise knows"
+    # what comes from hosts is text: nothing in it is read as markup
+    result = service.notify(
+        told["body"], told["title"], notify_type=told["tone"], body_format="text", timeout=CALL_SECONDS
+    )
+    if result:
+        return ""
+    return "; ".join(entry.message for entry in result.logs())[-1000:] or "the service did not take it"
+
+
+if __name__ == "__main__":
+    main()

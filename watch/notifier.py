@@ -1,0 +1,164 @@
+"""The notifier: decides what each channel is told, and sees to its delivery. Of several watches the first does.
+
+Everything that it knows is in the database: killed at any moment, it goes on where it was, and says at most once more
+what it was saying.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from core.clock import utc_now
+from core.errors import HeimdallError, Invalid
+from core.text import printable
+from store import Store
+from store.notices import Decision
+from store.slots import Slot
+from watch.mouth import Mouth
+from watch.rules import Channel, read_rules
+from watch.telling import decide
+
+log = logging.getLogger("watch.notifier")
+
+POLL_SECONDS = 5.0  # for alerts that another watch has opened, and for a change of the rules
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 5.0, 300.0
+GIVE_UP = timedelta(days=1)
+
+
+class Notifier:
+    """`path` is where the rules are. Raises `Invalid` when they cannot be used at first; later they are kept then."""
+
+    def __init__(self, store: Store, path: Path, slot: Slot) -> None:
+        self._store, self._path, self._slot = store, path, slot
+        self._outbox = store.outbox
+        self._read = self._stamp()
+        self._rules = read_rules(path)
+        self._wake = asyncio.Event()
+        self._leads = False
+        self._senders: dict[str, asyncio.Task[None]] = {}
+        self.trouble = ""
+
+    def note(self) -> None:
+        """An alert has been opened or resolved."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tell people until cancelled. What goes wrong is told of in the log, and tried again."""
+        try:
+            while True:
+                pause = POLL_SECONDS
+                try:
+                    pause = await self._turn()
+                except HeimdallError as error:
+                    log.warning("notifications have to wait: %s", error)
+                # not wait_for, which before Python 3.12 loses a cancellation that comes with what is waited for
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+                self._wake.clear()
+        finally:
+            await self._stop_senders()
+
+    async def _turn(self) -> float:
+        """One look; how long until the next, in seconds."""
+        await self._read_again()
+        if not self._rules.notify and not self._leads:
+            return POLL_SECONDS
+        if await asyncio.to_thread(self._store.first_slot, self._slot.name, utc_now()) != self._slot.number:
+            self._leads = False
+            await self._stop_senders()
+            return POLL_SECONDS
+        if not self._leads:
+            await asyncio.to_thread(self._outbox.keep_channels, self._rules.notify)
+            await asyncio.to_thread(self._outbox.release, utc_now())
+            self._leads = True
+        pause = POLL_SECONDS
+        for name, channel in self._rules.notify.items():
+            pause = min(pause, await asyncio.to_thread(self._decide, name, channel))
+            await self._send(name, channel)
+        return max(pause, 0.05)
+
+    def _decide(self, name: str, channel: Channel) -> float:
+        wait, now, pause = timedelta(seconds=channel.group_wait_seconds), utc_now(), POLL_SECONDS
+        for incident, tellings in self._outbox.read_tellings(name).items():
+            found = decide(tellings, wait, now)
+            if isinstance(found, Decision):
+                self._outbox.decide(name, incident, found, now)
+                pause = 0.0
+            elif found.at is not None:
+                pause = min(pause, (found.at - now).total_seconds())
+        return pause
+
+    async def _send(self, name: str, channel: Channel) -> None:
+        """Begin to deliver what the channel has to say, unless that is going on."""
+        sender = self._senders.get(name)
+        if sender is not None and not sender.done():
+            return
+        due = await asyncio.to_thread(self._outbox.next_due, name)
+        if due is not None and due <= utc_now():
+            self._senders[name] = asyncio.create_task(self._deliver(name, channel), name=f"channel {name}")
+
+    async def _deliver(self, name: str, channel: Channel) -> None:
+        mouth = Mouth(channel)
+        try:
+            while (notice := await asyncio.to_thread(self._outbox.take, name, utc_now())) is not None:
+                error = await mouth.say(notice)
+                now = utc_now()
+                if not error:
+                    await asyncio.to_thread(self._outbox.end, notice, now)
+                    log.info("told %s: %s", name, notice.words.title)
+                elif now - notice.made_at > GIVE_UP:
+                    await asyncio.to_thread(self._outbox.end, notice, now, error)
+                    log.error("given up to tell %s: %s (%s)", name, notice.words.title, printable(error))
+                else:
+                    due_at = now + _back_off(notice.attempts)
+                    await asyncio.to_thread(self._outbox.postpone, notice, due_at, error)
+                    log.warning("%s could not be told, trying again: %s", name, printable(error))
+        except HeimdallError as failure:
+            log.warning("notices of %s have to wait: %s", name, failure)
+        finally:
+            await mouth.close()
+
+    async def _stop_senders(self) -> None:
+        senders, self._senders = self._senders, {}
+        for sender in senders.values():
+            sender.cancel()
+        await asyncio.gather(*senders.values(), return_exceptions=True)
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            info = self._path.stat()
+        except OSError:
+            return None
+        return info.st_mtime_ns, info.st_size, info.st_ino
+
+    async def _read_again(self) -> None:
+        stamp = self._stamp()
+        if stamp == self._read:
+            return
+        self._read = stamp
+        try:
+            self._rules = read_rules(self._path)
+        except Invalid as error:
+            self.trouble = str(error)
+            log.error("%s; going on by the rules as they were", error)
+            return
+        self.trouble = ""
+        self._leads = False
+        await self._stop_senders()
+        log.info("the rules have changed: %s", _describe(self._rules.notify))
+
+
+def _describe(channels: Mapping[str, Channel]) -> str:
+    return f"{len(channels)} channels: {', '.join(channels)}" if channels else "nobody is notified"
+
+
+def _back_off(attempts: int) -> timedelta:
+    window = min(FIRST_RETRY_SECONDS * float(1 << min(attempts - 1, 16)), LONGEST_RETRY_SECONDS)
+    return timedelta(seconds=random.uniform(window / 2, window))

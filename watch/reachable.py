@@ -1,0 +1,51 @@
+"""Where a notification may go: not inside the network, whatever name, redirect or rebinding leads there."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+
+class RefusedAddress(OSError):
+    """The address is one that a notification may not be sent to."""
+
+
+def check_address(text: str) -> None:
+    """Raises `RefusedAddress` unless `text` is an address of the public internet.
+
+    Loopback, private, link-local, shared, multicast and reserved ones are not (RFC 6890), in whatever form of IPv6
+    they are written.
+    """
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address.sixtofour or address
+    if not address.is_global or address.is_multicast:
+        raise RefusedAddress(f"{text} lies inside the network, and allow_private is not set")
+
+
+def refuse_private() -> None:
+    """From now on no socket of this process connects to an address that is not public.
+
+    The check is where a connection is made: a name that was checked before may resolve to another address by then.
+    """
+
+    class Checked(socket.socket):
+        def connect(self, address: Any) -> None:
+            _check(self.family, address)
+            super().connect(address)
+
+        def connect_ex(self, address: Any) -> int:
+            _check(self.family, address)
+            return super().connect_ex(address)
+
+    socket.socket = Checked  # type: ignore[misc]
+
+
+def _check(family: int, address: Any) -> None:
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        raise RefusedAddress(f"{address!r:.100} is no address of the internet")
+    try:
+        check_address(address[0])
+    except ValueError:
+        raise RefusedAddress(f"{address[0]!r:.100} is a name, and was to be resolved before") from None

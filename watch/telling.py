@@ -1,0 +1,71 @@
+"""What to tell a channel of an incident, and when: a pure function. Alerts that belong together are told together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from core.messages import Alert
+from store.incidents import is_flapping
+from store.notices import Decision, Telling
+from watch.wording import describe_flapping, describe_opened, describe_partly, describe_resolved
+
+LONGEST_WAIT = timedelta(seconds=60)  # for more alerts, while they keep coming
+PARTLY = timedelta(minutes=5)  # since the last return: then those that are back are told, though others are not
+STILL = timedelta(minutes=10)  # a flapping host must last this long to be back
+
+
+class Later(NamedTuple):
+    """There is nothing to tell before `at`; `None`: before something happens."""
+
+    at: datetime | None
+
+
+def decide(tellings: Sequence[Telling], wait: timedelta, now: datetime) -> Decision | Later:
+    """What a channel that waits so long for more is to be told of one incident at `now`.
+
+    1. What is new is told when nothing more has come for the wait. What came and went within the wait is not told.
+    2. The end is told when all of it has ended, for the wait; after a while also that a part of it has.
+    3. A flapping host is told once, and its end when it has been well for ten minutes.
+    """
+    new = [one.alert for one in tellings if not one.heard]
+    if new:
+        return _decide_opened(new, any(one.heard for one in tellings), wait, now)
+    heard = [one.alert for one in tellings if not one.ended]
+    return _decide_ended(heard, [one.alert for one in tellings], wait, now)
+
+
+def _decide_opened(new: Sequence[Alert], more: bool, wait: timedelta, now: datetime) -> Decision | Later:
+    first, last = new[0].opened_at, max(one.opened_at for one in new)
+    ripe_at = min(last + wait, first + max(wait, LONGEST_WAIT))
+    if now < ripe_at:
+        return Later(ripe_at)
+    ids = [one.id for one in new]
+    if is_flapping(new[0].incident):
+        return Decision(None if more else describe_flapping(new), ids)
+    lasting = [one for one in new if one.resolved_at is None or one.resolved_at - one.opened_at >= wait]
+    ended = [one.id for one in new if one.resolved_at is not None]
+    if not lasting:
+        return Decision(None, ids, ended)
+    return Decision(describe_opened(lasting, more), ids, ended)
+
+
+def _decide_ended(
+    heard: Sequence[Alert], all_told: Sequence[Alert], wait: timedelta, now: datetime
+) -> Decision | Later:
+    back = [one for one in heard if one.resolved_at is not None]
+    still = [one for one in heard if one.resolved_at is None]
+    if not back:
+        return Later(None)
+    flapping = is_flapping(back[0].incident)
+    last = max(one.resolved_at for one in back if one.resolved_at is not None)
+    if still and flapping:
+        return Later(None)
+    ripe_at = last + (PARTLY if still else STILL if flapping else wait)
+    if now < ripe_at:
+        return Later(ripe_at)
+    ids = [one.id for one in back]
+    if still:
+        return Decision(describe_partly(back, still), (), ids)
+    return Decision(describe_resolved(back, all_told), (), ids)
