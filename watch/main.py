@@ -74,8 +74,10 @@ class Watch:
         self._unproven = False
 
     def _status(self, state: State, reason: Reason, at: float | None = None) -> bytes:
-        told = {"hearing": self._session.trouble, "claims": self._trouble, "rules": self._notifier.trouble}
-        parts = {name: trouble or "ok" for name, trouble in told.items()} if at is not None else {}
+        parts = {}
+        if at is not None:
+            told = {"hearing": self._session.trouble, "claims": self._trouble, "rules": self._notifier.trouble}
+            parts = {name: trouble or "ok" for name, trouble in told.items()}
         when = utc_now() if at is None else moment(at)
         return encode(ServiceStatus(state, self._session_id, when, reason, None, parts))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
+
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1
 
 
 class RefusedAddress(OSError):
@@ -19,7 +21,8 @@ def check_address(text: str) -> None:
     """
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address.sixtofour or address
+        inner = IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+        address = address.ipv4_mapped or address.sixtofour or inner or address
     if not address.is_global or address.is_multicast:
         raise RefusedAddress(f"{text} lies inside the network, and allow_private is not set")
 

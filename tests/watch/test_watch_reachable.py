@@ -1,0 +1,76 @@
+"""Where notifications may go: nothing inside the network is reached, by whatever name or detour."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from watch.reachable import RefusedAddress, check_address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+        "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1",
+        "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "2002:0a00:0001::", "2001:db8::1",
+        "64:ff9b::7f00:1",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_public_is_refused(address: str) -> None:
+    with pytest.raises(RefusedAddress):
+        check_address(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+def test_a_public_address_is_not(address: str) -> None:
+    check_address(address)
+
+
+@contextmanager
+def listening() -> Iterator[tuple[int, list[str]]]:
+    """A service of ours inside the network, and what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port, asked
+        server.shutdown()
+
+
+def deliver(url: str, *, allow_private: bool) -> str:
+    told = {"url": url, "title": "t", "body": "b", "tone": "info"}
+    lines = json.dumps({"allow_private": allow_private}) + "\n" + json.dumps(told) + "\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "watch.deliver"], input=lines, capture_output=True, text=True, timeout=60, check=True
+    )
+    return str(json.loads(done.stdout)["error"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+def test_a_service_inside_the_network_is_told_only_when_that_is_allowed(host: str) -> None:
+    with listening() as (port, asked):
+        assert deliver(f"json://{host}:{port}/hook", allow_private=False) != ""
+        assert asked == []
+        if host == "127.0.0.1":
+            assert deliver(f"json://{host}:{port}/hook", allow_private=True) == ""
+            assert len(asked) == 1
+
+
+def test_an_address_that_no_service_has_is_an_error() -> None:
+    assert deliver("nonsense://x", allow_private=True) == "this is no address that apprise knows"

@@ -1,0 +1,79 @@
+"""`rules.toml`: what it may say, and what is said of what it may not, with the line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import Invalid
+from watch.rules import Channel, Rules, read_rules
+
+GOOD = """
+# who is told
+[notify.ops]
+url = "json://127.0.0.1:9000/hook"
+allow_private = true
+group_wait_seconds = 2
+
+[notify."mail"]
+url = "mailto://user:pass@example.com"
+"""
+
+
+def read(tmp_path: Path, text: str) -> Rules:
+    file = tmp_path / "rules.toml"
+    file.write_text(text, encoding="utf-8")
+    return read_rules(file)
+
+
+def test_without_a_file_nobody_is_told(tmp_path: Path) -> None:
+    assert read_rules(tmp_path / "rules.toml").notify == {}
+    assert read(tmp_path, "").notify == {}
+
+
+def test_each_channel_has_a_name_and_defaults(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).notify == {
+        "ops": Channel("json://127.0.0.1:9000/hook", allow_private=True, group_wait_seconds=2),
+        "mail": Channel("mailto://user:pass@example.com"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("[notify.ops\n", 1, "this is no TOML"),
+        ("\n\nurl = \n", 3, "this is no TOML"),
+        ("[notify.ops]\nurl = 'json://h'\nurl = 'json://i'\n", 3, "this is no TOML"),
+        ("# x\n[alarm]\nx = 1\n", 2, "there is no [alarm]: a table is [notify.NAME]"),
+        ("notify = 3\n", 1, "there is no [notify]"),
+        ("[notify.ops]\nallow_private = true\n", 1, "missing required field `url`"),
+        ("[notify]\nops = 3\n", 1, "[notify.ops]"),
+        ("[notify.ops]\nurl = 7\n", 2, "[notify.ops] url: Expected `str`, got `int`"),
+        ("[notify.ops]\nurl = 'json://h'\n\n# wait\ngroup_wait = 2\n", 5, "unknown field `group_wait`"),
+        ("[notify.a]\nurl = 'json://h'\n[notify.ops]\nurl = 'json://h'\ngroup_wait_seconds = -1\n", 5, ">= 0"),
+        ("[notify.ops]\nurl = 'json://h'\ngroup_wait_seconds = 1000\n", 3, "<= 300"),
+        ("[notify.ops]\nurl = 'json://h'\ngroup_wait_seconds = nan\n", 3, "group_wait_seconds"),
+        ("[notify.ops]\nurl = 'example.com'\n", 2, "use an address such as json://"),
+        ("[notify.'o p s']\nurl = 'json://h'\n", 1, "a name has letters"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, line: int, says: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        read(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'rules.toml'}:{line}: ")
+    assert says in str(caught.value)
+
+
+def test_no_secret_of_an_address_is_repeated(tmp_path: Path) -> None:
+    with pytest.raises(Invalid) as caught:
+        read(tmp_path, "[notify.ops]\nurl = 'token-4711'\n")
+    assert "4711" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(Invalid, match=r"rules\.toml cannot be read"):
+        read_rules(tmp_path / "rules.toml")
+    with pytest.raises(Invalid, match="cannot be read"):
+        read_rules(tmp_path)
