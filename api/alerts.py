@@ -23,15 +23,17 @@ router = APIRouter(tags=["alerts"], dependencies=[Depends(Needs("read")), Depend
 async def list_alerts(
     parts: PartsOf,
     state: Annotated[Literal["open", "resolved"] | None, Query(description="Only these; else both.")] = None,
+    incident: Annotated[UUID | None, Query(description="Only those that were opened together.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Alerts in a page.")] = 100,
     cursor: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
     """A page of alerts, last opened first."""
-    return await run_in_threadpool(_answer_alerts, parts.store, state, limit, cursor)
+    return await run_in_threadpool(_answer_alerts, parts.store, limit, state, cursor, incident)
 
 
-def _answer_alerts(store: Store, state: str | None, limit: int, before: UUID | None) -> Response:
-    found = store.read_alerts(limit + 1, state, None if before is None else str(before))
+def _answer_alerts(store: Store, limit: int, state: str | None, before: UUID | None, incident: UUID | None) -> Response:
+    asked = [None if one is None else str(one) for one in (before, incident)]
+    found = store.read_alerts(limit + 1, state, *asked)
     return answer_page("alerts", found, limit, describe_alert, lambda alert: alert.id)
 
 
@@ -46,4 +48,5 @@ def describe_alert(alert: Alert) -> dict[str, Any]:
         "opened_at": rfc3339(alert.opened_at),
         "resolved_at": None if alert.resolved_at is None else rfc3339(alert.resolved_at),
         "text": alert.text,
+        "incident": alert.incident,
     }

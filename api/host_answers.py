@@ -62,6 +62,7 @@ class AlertAnswer(Answer):
     opened_at: Time
     resolved_at: Time | None
     text: Annotated[str, Field(examples=["web-01 is offline: nothing is heard of it"])]
+    incident: Annotated[str, Field(description="That of all alerts that were opened together.")]
 
 
 class AlertsAnswer(Answer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from core.clock import utc_now
 from core.errors import Invalid
 from core.settings import Settings, parse_days
 from core.text import printable
+from heimdall.table import print_table, second
 from store import Store, open_store
 
 PAGE_ENTRIES = 1_000
@@ -33,12 +34,12 @@ def run_keys(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(described))
         return 0
-    _print_table(
+    print_table(
         ("ID", "NAME", "SCOPES", "EXPIRES", "LAST USED"),
         [
             (
-                str(key["id"]), str(key["name"]), " ".join(key["scopes"]), _second(key["expires_at"]),
-                _second(key["last_used"]),
+                str(key["id"]), str(key["name"]), " ".join(key["scopes"]), second(key["expires_at"]),
+                second(key["last_used"]),
             )
             for key in described
         ],
@@ -75,8 +76,8 @@ def run_audit(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(entries))
         return 0
-    rows = [(_second(one["at"]), one["who"], one["action"], one["target"], one["detail"]) for one in entries]
-    _print_table(("WHEN", "WHO", "WHAT", "WHICH", "HOW"), rows)
+    rows = [(second(one["at"]), one["who"], one["action"], one["target"], one["detail"]) for one in entries]
+    print_table(("WHEN", "WHO", "WHAT", "WHICH", "HOW"), rows)
     return 0
 
 
@@ -88,15 +89,3 @@ def _read_entries(store: Store, limit: int) -> Iterator[dict[str, str]]:
         if len(page) < PAGE_ENTRIES:
             return
         before, limit = page[-1].id, limit - len(page)
-
-
-def _second(moment: str | None) -> str:
-    """A time for people: to the second, in UTC."""
-    return f"{moment[:19]}Z" if moment else "never"
-
-
-def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    shown = [head, *([printable(text) for text in row] for row in rows)]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(head))]
-    for row in shown:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -75,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
     audit = add("audit", run_audit, "Print the audit trail: who did what, newest first.")
     audit.add_argument("--limit", type=int, default=100, metavar="N", help="so many entries (default: %(default)s)")
     audit.add_argument("--json", action="store_true", help="print JSON")
+    alerts = add("alerts", run_alerts, "List the open alerts; or test whether people can be told of them.")
+    _add_alert_options(alerts)
     tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
     _add_tls_options(tls)
     _add_sim_options(add("sim", run_sim, "Simulate a fleet with faults, and compare what is said of it with what is."))
@@ -93,6 +95,20 @@ def _add_key_options(keys: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     keys.add_argument("--expires", metavar="TIME", help="with --make: when it ends, such as 90d, 4w or 1y; else never")
     keys.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_alert_options(alerts: argparse.ArgumentParser) -> None:
+    alerts.add_argument(
+        "action", choices=("list", "test"), nargs="?", default="list",
+        help="list (the default); test says something to each channel of rules.toml and tells whether it was taken",
+    )  # fmt: skip
+    alerts.add_argument("channels", nargs="*", metavar="CHANNEL", help="with test: only these")
+    alerts.add_argument(
+        "--state", choices=("open", "resolved", "any"), default="open",
+        help="with list: which ones (default: %(default)s)",
+    )  # fmt: skip
+    alerts.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default: %(default)s)")
+    alerts.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_tls_options(tls: argparse.ArgumentParser) -> None:
@@ -236,6 +252,13 @@ def run_keys(settings: Settings, options: argparse.Namespace) -> int:
 
 def run_audit(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.keys import run_audit as run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_alerts(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.alerts import run  # noqa: PLC0415
 
     Home(settings.home).prepare()
     return run(settings, options)

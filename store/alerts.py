@@ -98,9 +98,15 @@ def read_open_alerts(database: Database) -> list[Alert]:
         return [*map(make_alert, connection.execute(_OPEN.order_by(alerts.c.id)))]
 
 
-def read_alerts(database: Database, limit: int, state: str | None, before: str | None) -> list[Alert]:
-    """A page of alerts, last opened first: those with an id before `before`, of one `state` or of both."""
+def read_alerts(
+    database: Database, limit: int, state: str | None = None, before: str | None = None, incident: str | None = None
+) -> list[Alert]:
+    """A page of alerts, last opened first: those with an id before `before`, of one `state`, of one `incident`."""
     query: Select[Any] = select(alerts).order_by(alerts.c.id.desc()).limit(limit)
+    if incident is not None:
+        # one that was opened before there were incidents is one by itself
+        alone = (alerts.c.id == incident) & alerts.c.incident.is_(None)
+        query = query.where((alerts.c.incident == incident) | alone)
     if state is not None:
         query = query.where(alerts.c.resolved_at.is_(None) if state == "open" else alerts.c.resolved_at.is_not(None))
     if before is not None:

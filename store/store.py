@@ -200,9 +200,11 @@ class Store:
         """The alerts that are open, in the order in which they were opened."""
         return alerts.read_open_alerts(self.database)
 
-    def read_alerts(self, limit: int, state: str | None, before: str | None) -> list[Alert]:
+    def read_alerts(
+        self, limit: int, state: str | None = None, before: str | None = None, incident: str | None = None
+    ) -> list[Alert]:
         """A page of alerts, last opened first (see `alerts.read_alerts`)."""
-        return alerts.read_alerts(self.database, limit, state, before)
+        return alerts.read_alerts(self.database, limit, state, before, incident)
 
     def read_outages(self, host: str, limit: int, before: datetime | None = None) -> list[Outage]:
         """A page of a host's outages, last begun first (see `outages.read_outages`)."""

@@ -232,6 +232,7 @@ alerts = Table(
 )
 _open_alerts = alerts.c.resolved_at.is_(None)
 Index("alerts_opened", alerts.c.opened_at)
+Index("alerts_incident", alerts.c.incident, alerts.c.id)
 Index("alerts_open", alerts.c.source_host, postgresql_where=_open_alerts, sqlite_where=_open_alerts)
 
 # who is notified; of alerts with an id up to `cursor` there is nothing left to tell

@@ -20,13 +20,17 @@ def main() -> None:
     # whatever prints, prints elsewhere
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    refused: list[str] = []
     if not json.loads(sys.stdin.readline())["allow_private"]:
-        refuse_private()
+        refuse_private(refused)
     for line in sys.stdin:
+        refused.clear()
         try:
             error = _deliver(json.loads(line))
         except Exception as failure:  # noqa: BLE001 -- whatever a service's plugin raises, the next one is tried
             error = f"{type(failure).__name__}: {failure}"
+        if error and refused:
+            error = refused[0]
         answers.write(json.dumps({"error": error}) + "\n")
         answers.flush()
 

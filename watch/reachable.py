@@ -27,19 +27,26 @@ def check_address(text: str) -> None:
         raise RefusedAddress(f"{text} lies inside the network, and allow_private is not set")
 
 
-def refuse_private() -> None:
-    """From now on no socket of this process connects to an address that is not public.
+def refuse_private(refused: list[str]) -> None:
+    """From now on no socket of this process connects to an address that is not public; `refused` gets why.
 
     The check is where a connection is made: a name that was checked before may resolve to another address by then.
     """
 
+    def check(family: int, address: Any) -> None:
+        try:
+            _check(family, address)
+        except RefusedAddress as error:
+            refused.append(str(error))  # libraries tell of it as of any connection that failed
+            raise
+
     class Checked(socket.socket):
         def connect(self, address: Any) -> None:
-            _check(self.family, address)
+            check(self.family, address)
             super().connect(address)
 
         def connect_ex(self, address: Any) -> int:
-            _check(self.family, address)
+            check(self.family, address)
             return super().connect_ex(address)
 
     socket.socket = Checked  # type: ignore[misc]

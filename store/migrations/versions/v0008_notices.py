@@ -14,6 +14,7 @@ def upgrade() -> None:
     """Make the tables; an alert without an incident is one by itself."""
     op.add_column("alerts", sa.Column("incident", sa.String))
     op.create_index("alerts_opened", "alerts", ["opened_at"])
+    op.create_index("alerts_incident", "alerts", ["incident", "id"])
     op.create_table(
         "channels",
         sa.Column("name", sa.String, primary_key=True),
