@@ -49,4 +49,6 @@ def describe_alert(alert: Alert) -> dict[str, Any]:
         "resolved_at": None if alert.resolved_at is None else rfc3339(alert.resolved_at),
         "text": alert.text,
         "incident": alert.incident,
+        "subject": alert.subject,
+        "severity": alert.severity,
     }

@@ -63,6 +63,8 @@ class AlertAnswer(Answer):
     resolved_at: Time | None
     text: Annotated[str, Field(examples=["web-01 is offline: nothing is heard of it"])]
     incident: Annotated[str, Field(description="That of all alerts that were opened together.")]
+    subject: Annotated[str | None, Field(description="What a rule found it of, such as an address.")]
+    severity: Annotated[int | None, Field(description="1 to 5, of what a rule found in events.")]
 
 
 class AlertsAnswer(Answer):

@@ -132,8 +132,9 @@ class Verdict:
 class Alert:
     """Something that somebody should know. `since` is when it began, `opened_at` when it was known; UTC.
 
-    `kind` is crashed, silent, zombie, overdue or clone; `source_host` the host that it is about. `incident` is that of
-    all alerts that were opened together.
+    `kind` is crashed, silent, zombie, overdue or clone, with `source_host`, the host that is missed; or the name of the
+    rule that found it in the events, with its `subject`, such as an address, and its `severity`. `incident` is that
+    of all alerts that were opened together.
     """
 
     id: str
@@ -145,6 +146,8 @@ class Alert:
     text: str
     resolved_at: Optional[datetime] = None
     incident: str = ""
+    subject: Optional[str] = None
+    severity: Optional[int] = None
 
 
 @dataclass

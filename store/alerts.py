@@ -45,7 +45,7 @@ def keep_alerts(connection: Connection, won: Sequence[HeldVerdict], now: datetim
         if one.state in _BACK and one.source_host in known
     ]
     if opened:
-        connection.execute(insert(alerts), [*map(_row, opened)])
+        add_alerts(connection, opened)
     if resolved:
         ids = [one.id for one in resolved]
         connection.execute(update(alerts).where(alerts.c.id.in_(ids)).values(resolved_at=now))
@@ -60,7 +60,7 @@ def open_alert(database: Database, kind: str, host: str, text: str, since: datet
         if connection.execute(_OPEN.where(alerts.c.source_host == host, alerts.c.kind == kind)).first() is not None:
             return None
         [alert] = join_incidents(connection, [alert], now)
-        connection.execute(insert(alerts), [_row(alert)])
+        add_alerts(connection, [alert])
     return alert
 
 
@@ -73,6 +73,11 @@ def resolve_alert(database: Database, kind: str, host: str, now: datetime) -> Al
             return None
         connection.execute(update(alerts).where(alerts.c.id == found.id).values(resolved_at=now))
     return replace(make_alert(found), state="resolved", resolved_at=now)
+
+
+def add_alerts(connection: Connection, opened: Sequence[Alert]) -> None:
+    """Keep alerts that are new."""
+    connection.execute(insert(alerts), [*map(_row, opened)])
 
 
 def _row(alert: Alert) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def make_alert(row: Row[Any]) -> Alert:
     state: AlertState = "open" if row.resolved_at is None else "resolved"
     return Alert(
         row.id, row.kind, row.source_host, state, row.since, row.opened_at, row.text, row.resolved_at,
-        incident=row.incident or row.id,
+        incident=row.incident or row.id, subject=row.subject, severity=row.severity,
     )  # fmt: skip
 
 

@@ -152,6 +152,10 @@ class Database(ABC):
         """An id that no row of `logs` exceeds, without counting them; 0 when there is none."""
 
     @abstractmethod
+    def settled_id(self, connection: Connection) -> int:
+        """An id up to which no row of `logs` comes any more: whoever has read that far has missed none."""
+
+    @abstractmethod
     def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
         """A time column of `logs` as what can be compared with a moment."""
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -88,6 +90,10 @@ class PostgreSQL(Database):
         )  # fmt: skip
         super().__init__(name, engine, engine)
         self._partitions = Partitions(self)
+        # newest ids, each with the number of the first transaction that begins to write behind it
+        self._marks: deque[tuple[int, int]] = deque(maxlen=1_000)
+        self._settled = 0
+        self._settling = threading.Lock()
         with self.reading() as connection:
             encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
         if encoding != "UTF8":
@@ -132,6 +138,22 @@ class PostgreSQL(Database):
     def newest_id(self, connection: Connection) -> int:
         """See `Database.newest_id`: the sequence knows it, while max(id) asks every partition."""
         return int(connection.exec_driver_sql("SELECT last_value FROM logs_id_seq").scalar_one())
+
+    def settled_id(self, connection: Connection) -> int:
+        """See `Database.settled_id`: ids are taken before the commit, so that later ones may be seen first.
+
+        The newest id is settled when every transaction has ended that had begun to write when it was the newest; each
+        has its own number (COPY into the staging table gives it one) before it takes ids.
+        """
+        newest = self.newest_id(connection)
+        query = "SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text FROM pg_current_snapshot() AS s"
+        oldest_open, next_one = map(int, connection.exec_driver_sql(query).one())
+        with self._settling:
+            if not self._marks or self._marks[-1][0] < newest:
+                self._marks.append((newest, next_one))
+            while self._marks and self._marks[0][1] <= oldest_open:
+                self._settled = self._marks.popleft()[0]
+            return self._settled
 
     def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
         """See `Database.comparable_time`."""

@@ -32,7 +32,7 @@ def read_events(database: Database, wanted: EventFilter, limit: int, before: int
         if before is not None:
             query = query.where(logs.c.id < before)
         if wanted.source_host is None:
-            return [_event(row) for row in connection.execute(query.limit(limit))]
+            return [make_event(row) for row in connection.execute(query.limit(limit))]
         newest = database.newest_id(connection) if before is None else before - 1
         return _walk(connection, query, newest, limit)
 
@@ -41,7 +41,7 @@ def _walk(connection: Connection, query: Select[Any], newest: int, limit: int) -
     found: list[StoredEvent] = []
     for segments in _segment_runs(newest // SEGMENT_ROWS):
         page = query.where(segment.in_(segments)).limit(limit - len(found))
-        found.extend(_event(row) for row in connection.execute(page))
+        found.extend(make_event(row) for row in connection.execute(page))
         if len(found) >= limit:
             break
     return found
@@ -102,10 +102,11 @@ def read_event(database: Database, event_id: str) -> StoredEvent | None:
         return None
     with database.reading() as connection:
         row = connection.execute(select(logs).where(logs.c.event_id.in_(ids)).order_by(logs.c.id).limit(1)).first()
-    return None if row is None else _event(row)
+    return None if row is None else make_event(row)
 
 
-def _event(row: Row[Any]) -> StoredEvent:
+def make_event(row: Row[Any]) -> StoredEvent:
+    """The event of a row of `logs`."""
     # in the order of the columns of `logs`
     row_id, event_id, timestamp, host, os_type, event_type, severity, source_ip, user, message, created_at = tuple(row)
     return StoredEvent(

@@ -156,6 +156,10 @@ class SQLite(Database):
         """See `Database.newest_id`."""
         return connection.exec_driver_sql("SELECT max(id) FROM logs").scalar() or 0
 
+    def settled_id(self, connection: Connection) -> int:
+        """See `Database.settled_id`: here one transaction writes after the other."""
+        return self.newest_id(connection)
+
     def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
         """See `Database.comparable_time`: our own format as it is, others read one by one."""
         ours = (func.length(column) == 27) & (func.substr(column, 27) == "Z")

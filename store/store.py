@@ -12,6 +12,7 @@ from store import (
     audit,
     beat_days,
     beat_figures,
+    detections,
     enrolment,
     findings,
     hosts,
@@ -101,6 +102,7 @@ class Store:
         self._keep_days = keep_days
         self.enrolled = enrolment.EnrolledHosts(database)
         self.outbox = notices.Outbox(database)
+        self.detections = detections.Detections(database)
         self._keys = keys.KeyFinder(database)
         self._cap = Cap(database, keep_days)
         self._barred = Barred()

@@ -229,6 +229,8 @@ alerts = Table(
     Column("resolved_at", Moment),
     Column("text", Text, nullable=False),
     Column("incident", String),
+    Column("subject", Text),
+    Column("severity", SmallInteger),
 )
 _open_alerts = alerts.c.resolved_at.is_(None)
 Index("alerts_opened", alerts.c.opened_at)
@@ -276,6 +278,23 @@ told = Table(
 )
 _undone = told.c.done == 0
 Index("told_undone", told.c.channel, told.c.incident, postgresql_where=_undone, sqlite_where=_undone)
+
+# up to which row of `logs` somebody has read
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("log_id", RowId, nullable=False),
+)
+
+# what a rule knows of a subject, such as an address: `told` is its JSON
+rule_windows = Table(
+    "rule_windows",
+    metadata,
+    Column("rule", String, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("told", Text, nullable=False),
+)
 
 # what the watch finds out about hosts from time to time; `told` is its JSON
 scores = Table(

@@ -15,7 +15,7 @@ import logging
 import signal
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 
 import mqtt5
@@ -24,16 +24,18 @@ from core import topics
 from core.clock import utc_now
 from core.errors import HeimdallError, Invalid
 from core.home import Credential, Home, find_login
-from core.messages import SIGN_OF_LIFE_SECONDS, Reason, ServiceStatus, State, encode
+from core.messages import SIGN_OF_LIFE_SECONDS, Alert, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from mqtt.session import Session, retained_will
 from store import HeldVerdict, Signal, Store, open_store
 from store.slots import Slot
 from watch.clone_alerts import CloneAlerts
+from watch.detector import Detector
 from watch.fleet import Fleet, moment
 from watch.hearing import HEARD, UPTIME, Hearing, monotonic_wall_clock
 from watch.notifier import Notifier
 from watch.rounds import Rounds
+from watch.rulebook import Rulebook
 from watch.speech import clear_verdicts, missing_verdicts, publish_alerts, publish_verdicts
 
 log = logging.getLogger("watch")
@@ -67,7 +69,9 @@ class Watch:
         )  # fmt: skip
         self._clones = CloneAlerts(store, self._hearing.clones)
         self._rounds = Rounds(store, settings.database_url, slot, self._fleet.states)
-        self._notifier = Notifier(store, Home(settings.home).rules, slot)
+        self._rulebook = Rulebook(Home(settings.home).rules)
+        self._notifier = Notifier(store, self._rulebook, slot)
+        self._detector = Detector(store, self._rulebook, slot, self._tell)
         self._trouble = ""
         self._signed_at = self._looked_around_at = 0.0
         self._newest_host = self._newest_order = 0
@@ -76,7 +80,7 @@ class Watch:
     def _status(self, state: State, reason: Reason, at: float | None = None) -> bytes:
         parts = {}
         if at is not None:
-            told = {"hearing": self._session.trouble, "claims": self._trouble, "rules": self._notifier.trouble}
+            told = {"hearing": self._session.trouble, "claims": self._trouble, "rules": self._rulebook.trouble}
             parts = {name: trouble or "ok" for name, trouble in told.items()}
         when = utc_now() if at is None else moment(at)
         return encode(ServiceStatus(state, self._session_id, when, reason, None, parts))
@@ -95,6 +99,7 @@ class Watch:
             "slot": self._slot.hold(),
             "rounds": self._rounds.run(),
             "notifier": self._notifier.run(),
+            "detector": self._detector.run(),
         }
         tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
         waiting = asyncio.create_task(stop.wait(), name="stop")
@@ -205,6 +210,12 @@ class Watch:
             self._rounds.note([one.source_host for one in done.won])
             for one in done.won:
                 log.info("%s is %s since %s (%s)", one.source_host, one.state, one.since, one.reason or "heard")
+
+    def _tell(self, opened: Sequence[Alert], resolved: Sequence[Alert]) -> None:
+        """Of alerts that do not come of verdicts."""
+        if self._session.connection is not None:
+            publish_alerts(self._session.connection, opened, [alert.id for alert in resolved])
+        self._notifier.note()
 
     async def _repeat_retained(self) -> None:
         """After a connection's first round trip: what the broker does not retain as it should."""

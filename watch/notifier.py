@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 from core.clock import utc_now
-from core.errors import HeimdallError, Invalid
+from core.errors import HeimdallError
 from core.text import printable
 from store import Store
 from store.notices import Decision
 from store.slots import Slot
 from watch.mouth import Mouth
-from watch.rules import Channel, read_rules
+from watch.rulebook import Rulebook
+from watch.rules import Channel
 from watch.telling import decide
 
 log = logging.getLogger("watch.notifier")
@@ -32,17 +31,15 @@ GIVE_UP = timedelta(days=1)
 
 
 class Notifier:
-    """`path` is where the rules are. Raises `Invalid` when they cannot be used at first; later they are kept then."""
+    """Tells people by what the rulebook says."""
 
-    def __init__(self, store: Store, path: Path, slot: Slot) -> None:
-        self._store, self._path, self._slot = store, path, slot
+    def __init__(self, store: Store, rulebook: Rulebook, slot: Slot) -> None:
+        self._store, self._rulebook, self._slot = store, rulebook, slot
         self._outbox = store.outbox
-        self._read = self._stamp()
-        self._rules = read_rules(path)
+        self._edition = rulebook.edition
         self._wake = asyncio.Event()
         self._leads = False
         self._senders: dict[str, asyncio.Task[None]] = {}
-        self.trouble = ""
 
     def note(self) -> None:
         """An alert has been opened or resolved."""
@@ -67,19 +64,23 @@ class Notifier:
 
     async def _turn(self) -> float:
         """One look; how long until the next, in seconds."""
-        await self._read_again()
-        if not self._rules.notify and not self._leads:
+        if self._edition != self._rulebook.refresh():
+            self._edition = self._rulebook.edition
+            self._leads = False
+            await self._stop_senders()
+        channels = self._rulebook.rules.notify
+        if not channels and not self._leads:
             return POLL_SECONDS
         if await asyncio.to_thread(self._store.first_slot, self._slot.name, utc_now()) != self._slot.number:
             self._leads = False
             await self._stop_senders()
             return POLL_SECONDS
         if not self._leads:
-            await asyncio.to_thread(self._outbox.keep_channels, self._rules.notify)
+            await asyncio.to_thread(self._outbox.keep_channels, channels)
             await asyncio.to_thread(self._outbox.release, utc_now())
             self._leads = True
         pause = POLL_SECONDS
-        for name, channel in self._rules.notify.items():
+        for name, channel in channels.items():
             pause = min(pause, await asyncio.to_thread(self._decide, name, channel))
             await self._send(name, channel)
         return max(pause, 0.05)
@@ -130,33 +131,6 @@ class Notifier:
         for sender in senders.values():
             sender.cancel()
         await asyncio.gather(*senders.values(), return_exceptions=True)
-
-    def _stamp(self) -> tuple[int, int, int] | None:
-        try:
-            info = self._path.stat()
-        except OSError:
-            return None
-        return info.st_mtime_ns, info.st_size, info.st_ino
-
-    async def _read_again(self) -> None:
-        stamp = self._stamp()
-        if stamp == self._read:
-            return
-        self._read = stamp
-        try:
-            self._rules = read_rules(self._path)
-        except Invalid as error:
-            self.trouble = str(error)
-            log.error("%s; going on by the rules as they were", error)
-            return
-        self.trouble = ""
-        self._leads = False
-        await self._stop_senders()
-        log.info("the rules have changed: %s", _describe(self._rules.notify))
-
-
-def _describe(channels: Mapping[str, Channel]) -> str:
-    return f"{len(channels)} channels: {', '.join(channels)}" if channels else "nobody is notified"
 
 
 def _back_off(attempts: int) -> timedelta:

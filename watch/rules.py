@@ -1,4 +1,4 @@
-"""The rules: `$HEIMDALL_HOME/rules.toml`, by which people are told. Without it nobody is."""
+"""The rules: `$HEIMDALL_HOME/rules.toml`, by which people are told of what. Without it nobody is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from core.errors import Invalid
+from watch.event_rules import EventRule, default_rules
 
+# kinds of alerts that are no rule's
+TAKEN_KINDS = frozenset({"crashed", "silent", "zombie", "overdue", "clone", "score", "sigma"})
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+
+
+Table = TypeVar("Table")
 
 
 class Channel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -30,20 +36,21 @@ class Channel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What `rules.toml` says: the channels by their names."""
+    """What `rules.toml` says: the channels and the rules over events by their names."""
 
     notify: Mapping[str, Channel] = {}
+    rule: Mapping[str, EventRule] = {}
 
 
 def read_rules(path: Path) -> Rules:
-    """What the file at `path` says, the default when there is none.
+    """What the file at `path` says; what holds by itself when there is none.
 
     Raises `Invalid` with file and line for what is no TOML or no rule, and when it cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Rules()
+        text = ""
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{path} cannot be read: {error}") from error
     try:
@@ -63,24 +70,48 @@ class _Reader:
 
     def read(self, told: dict[str, Any]) -> Rules:
         for name, value in told.items():
-            if name != "notify" or not isinstance(value, dict):
-                raise self._refuse(f"there is no [{name}]: a table is [notify.NAME]", name)
-        notify = told.get("notify", {})
-        return Rules({name: self._read_channel(name, table) for name, table in notify.items()})
+            if name not in ("notify", "rule") or not isinstance(value, dict):
+                raise self._refuse(f"there is no [{name}]: a table is [notify.NAME] or [rule.NAME]", name)
+        notify = {name: self._read_channel(name, table) for name, table in told.get("notify", {}).items()}
+        return Rules(notify, self._read_event_rules(told.get("rule", {})))
 
     def _read_channel(self, name: str, table: Any) -> Channel:
-        where = f"notify.{name}"
+        channel = self._convert(f"notify.{name}", name, table, Channel)
+        if not _SCHEME.match(channel.url):
+            where = f"notify.{name}"
+            raise self._refuse(f"[{where}] url: use an address such as json://127.0.0.1:9000/hook", where, "url")
+        return channel
+
+    def _read_event_rules(self, told: Mapping[str, Any]) -> dict[str, EventRule]:
+        """The rules that hold by themselves, changed by what is told of them, and those that are told beside."""
+        tables = {name: dict(table) for name, table in default_rules().items()}
+        for name, table in told.items():
+            if name in TAKEN_KINDS:
+                raise self._refuse(
+                    f"[rule.{name}]: alerts of this kind are others already: name it otherwise", f"rule.{name}"
+                )
+            known = tables.get(name, {"title": name.replace("_", " ")})
+            tables[name] = {**known, **table} if isinstance(table, dict) else table
+        rules = {name: self._convert(f"rule.{name}", name, table, EventRule) for name, table in tables.items()}
+        for name, rule in rules.items():
+            if rule.unless is not None and (rule.unless not in rules or rule.unless == name):
+                raise self._refuse(
+                    f"[rule.{name}] unless: there is no other rule {rule.unless!r}", f"rule.{name}", "unless"
+                )
+        return rules
+
+    def _convert(self, where: str, name: str, table: Any, kind: type[Table]) -> Table:
         if not _NAME.fullmatch(name):
             raise self._refuse(f"[{where}]: a name has letters, digits, - and _, 64 at most", where)
         try:
-            channel = msgspec.convert(table, Channel)
+            return msgspec.convert(table, kind)
         except msgspec.ValidationError as error:
             what, _, at = str(error).partition(" - at `$.")
             key = at.rstrip("`") or next(iter(re.findall(r"`(\w+)`$", what)), "")
-            raise self._refuse(f"[{where}]{' ' if at else ''}{at.rstrip('`')}: {what}", where, key) from error
-        if not _SCHEME.match(channel.url):
-            raise self._refuse(f"[{where}] url: use an address such as json://127.0.0.1:9000/hook", where, "url")
-        return channel
+            found = re.match(r"\w+", key)
+            raise self._refuse(
+                f"[{where}]{' ' if at else ''}{at.rstrip('`')}: {what}", where, found[0] if found else ""
+            ) from error
 
     def _refuse(self, text: str, table: str, key: str = "") -> Invalid:
         return Invalid(f"{self._path}:{self._find(table, key)}: {text}")

@@ -28,9 +28,10 @@ def clear_verdicts(connection: Connection, hosts: Iterable[str]) -> None:
 
 
 def publish_alerts(connection: Connection, opened: Iterable[Alert], resolved: Iterable[str]) -> None:
-    """Open alerts are retained; those of these ids are cleared (MQTT 5, section 3.3.1.3)."""
+    """Open alerts are retained, those that are of a moment only said; those of these ids are cleared (MQTT 5,
+    section 3.3.1.3)."""
     for alert in opened:
-        connection.publish(topics.alert_topic(alert.id), encode(alert), retain=True)
+        connection.publish(topics.alert_topic(alert.id), encode(alert), retain=alert.state == "open")
     for alert_id in resolved:
         connection.publish(topics.alert_topic(alert_id), b"", retain=True)
 

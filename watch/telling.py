@@ -44,7 +44,12 @@ def _decide_opened(new: Sequence[Alert], more: bool, wait: timedelta, now: datet
     ids = [one.id for one in new]
     if is_flapping(new[0].incident):
         return Decision(None if more else describe_flapping(new), ids)
-    lasting = [one for one in new if one.resolved_at is None or one.resolved_at - one.opened_at >= wait]
+    # what was found in events was so, however short
+    lasting = [
+        one
+        for one in new
+        if one.resolved_at is None or one.subject is not None or one.resolved_at - one.opened_at >= wait
+    ]
     ended = [one.id for one in new if one.resolved_at is not None]
     if not lasting:
         return Decision(None, ids, ended)

@@ -12,11 +12,14 @@ NAMED_IN_TITLE, NAMED_IN_BODY = 3, 100
 
 
 def describe_opened(alerts: Sequence[Alert], more: bool) -> Words:
-    """Title and body for hosts that are missed; `more`: of the same incident others were told before."""
+    """Title and body for hosts that are missed, or for what was found; `more`: of the same incident others were told
+    before."""
     if len(alerts) == 1 and not more:
         [one] = alerts
-        gone = one.resolved_at is not None
+        gone = one.resolved_at is not None and one.subject is None
         title = f"{one.source_host} was missed for {_lasted(one)}" if gone else one.text
+    elif alerts[0].subject is not None:
+        title = f"{len(alerts)} times{' more' if more else ''}: {alerts[0].text}"
     else:
         title = f"{_count(alerts)}{' more' if more else ''} missed: {_names(alerts)}"
     return Words("opened", title, _list(alerts))
@@ -36,6 +39,9 @@ def describe_partly(back: Sequence[Alert], still: Sequence[Alert]) -> Words:
 
 def describe_resolved(back: Sequence[Alert], all_told: Sequence[Alert]) -> Words:
     """Title and body when all of the incident are back; `all_told` includes those that were told to be back before."""
+    if back[0].subject is not None:
+        [one, *others] = back
+        return Words("resolved", f"over{f', {len(back)} times' if others else ''}: {one.text}", _list(back))
     if len(back) == 1 and len(all_told) == 1:
         [one] = back
         return Words("resolved", f"{one.source_host} is back, after {_lasted(one)}", _list(back))
@@ -63,8 +69,10 @@ def _list(alerts: Sequence[Alert]) -> str:
 
 
 def _line(one: Alert) -> str:
-    if one.resolved_at is None:
-        return f"{one.text}, since {_time(one.since)}"
+    if one.resolved_at is None or one.resolved_at == one.opened_at:
+        return f"{one.text}, {'since' if one.resolved_at is None else 'at'} {_time(one.since)}"
+    if one.subject is not None:
+        return f"{one.text}, from {_time(one.since)} to {_time(one.resolved_at)}"
     return (
         f"{one.source_host or one.kind}: {one.kind} from {_time(one.since)} to {_time(one.resolved_at)}, {_lasted(one)}"
     )

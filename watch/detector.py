@@ -1,0 +1,97 @@
+"""The detector: reads the events that are stored, in batches, and opens alerts of what rules find in them.
+
+Nobody waits for it: it reads behind the ingestors, and after a flood it catches up. Of several watches the first does
+it. How far it has read, what the rules remember and the alerts are kept in one transaction, so that whoever is killed, what
+was found is found once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from core.clock import utc_now
+from core.errors import HeimdallError
+from core.messages import Alert
+from core.text import printable
+from store import Store
+from store.detections import Step
+from store.slots import Slot
+from watch.detection import Detection
+from watch.rulebook import Rulebook
+
+log = logging.getLogger("watch.detector")
+
+POLL_SECONDS = 1.0
+BUSY_SECONDS = 0.02  # between two batches: those who judge silence have the processor then
+LOOK_AROUND_SECONDS = 10.0  # for what is over, for new rules, and whether it is still the first
+BATCH_EVENTS = 2_000
+
+Kept = tuple[Sequence[Alert], Sequence[Alert]] | None
+Tell = Callable[[Sequence[Alert], Sequence[Alert]], None]
+
+
+class Detector:
+    """`tell` hears of the alerts that were opened and resolved."""
+
+    def __init__(self, store: Store, rulebook: Rulebook, slot: Slot, tell: Tell) -> None:
+        self._store, self._rulebook, self._slot, self._tell = store, rulebook, slot, tell
+        self._detection: Detection | None = None
+        self._edition = 0
+        self._cursor = 0
+        self._looked_around_at = 0.0
+
+    async def run(self) -> None:
+        """Detect until cancelled. What goes wrong is told of, and tried again."""
+        while True:
+            pause = POLL_SECONDS
+            try:
+                pause = await self._turn()
+            except HeimdallError as error:
+                log.warning("events cannot be looked at now: %s", error)
+                self._detection = None  # what it knows may be ahead of what is kept
+            await asyncio.sleep(pause)
+
+    async def _turn(self) -> float:
+        """One look; how long until the next, in seconds."""
+        now = time.monotonic()
+        looks_around = self._detection is None or now - self._looked_around_at >= LOOK_AROUND_SECONDS
+        if looks_around:
+            self._looked_around_at = now
+            if await asyncio.to_thread(self._store.first_slot, self._slot.name, utc_now()) != self._slot.number:
+                self._detection = None
+                return POLL_SECONDS
+        if self._detection is None or self._edition != self._rulebook.refresh():
+            self._detection = await asyncio.to_thread(self._begin)
+        read, kept = await asyncio.to_thread(self._step, self._detection, looks_around)
+        if kept is None:
+            log.info("another has read the events meanwhile")
+            self._detection = None
+        elif any(kept):
+            self._tell(*kept)
+        return BUSY_SECONDS if read == BATCH_EVENTS else POLL_SECONDS
+
+    def _begin(self) -> Detection:
+        self._edition = self._rulebook.edition
+        detection = Detection(self._rulebook.rules.rule)
+        self._cursor = self._store.detections.begin()
+        detection.remember(self._store.detections.read_windows())
+        return detection
+
+    def _step(self, detection: Detection, looks_around: bool) -> tuple[int, Kept]:
+        """Look at a batch; how many events it had, and the alerts that came of it."""
+        events = self._store.detections.read_new(self._cursor, BATCH_EVENTS)
+        found, now = detection.take(events), utc_now()
+        over = detection.forget(int(now.timestamp() * 1000)) if looks_around else []
+        if not events and not detection.changed:
+            return 0, ([], [])
+        windows = {subject: detection.pack(subject) for subject in detection.changed}
+        step = Step(events[-1].id if events else self._cursor, found, over, windows)
+        kept = self._store.detections.advance(self._cursor, step, now)
+        self._cursor = step.log_id
+        detection.changed.clear()
+        for one in (kept or ((), ()))[0]:
+            log.info("%s", printable(one.text))
+        return len(events), kept
