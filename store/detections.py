@@ -97,7 +97,8 @@ class Detections:
             if connection.execute(moved).rowcount != 1:
                 return None
             _keep_windows(connection, step.windows)
-            return _open(connection, step.found, now), _resolve(connection, step.over, now)
+            resolved = _resolve(connection, step.over, now)  # what is over may have begun again since
+            return _open(connection, step.found, now), resolved
 
 
 def _keep_windows(connection: Connection, windows: Mapping[Subject, str | None]) -> None:
@@ -111,25 +112,24 @@ def _keep_windows(connection: Connection, windows: Mapping[Subject, str | None])
 
 
 def _open(connection: Connection, found: Sequence[Finding], now: datetime) -> list[Alert]:
-    """Open an alert for each, unless one is open for its subject."""
-    taken = _read_open(connection, [one.subject for one in found])
-    known = {Subject(alert.kind, alert.subject or "") for alert in taken}
-    new = [
-        Alert(
-            str(uuid7()), one.subject.rule, one.source_host, "open", one.since, now, one.text,
-            subject=one.subject.name, severity=one.severity,
-        )
-        for one in found
-        if one.subject not in known
-    ]  # fmt: skip
+    """Open an alert for each, unless one is open for its subject; what does not last is resolved at once."""
+    open_ones = _read_open(connection, [one.subject for one in found])
+    taken = {Subject(alert.kind, alert.subject or "") for alert in open_ones}
+    new: list[Alert] = []
+    for one in found:
+        if one.subject in taken:
+            continue
+        if one.lasts:
+            taken.add(one.subject)
+        new.append(
+            Alert(
+                str(uuid7()), one.subject.rule, one.source_host, "open" if one.lasts else "resolved", one.since, now,
+                one.text, None if one.lasts else now, subject=one.subject.name, severity=one.severity,
+            )
+        )  # fmt: skip
     if not new:
         return []
     opened = join_found(connection, new, now)
-    lasting = {one.subject for one in found if one.lasts}
-    opened = [
-        one if Subject(one.kind, one.subject or "") in lasting else replace(one, state="resolved", resolved_at=now)
-        for one in opened
-    ]
     add_alerts(connection, opened)
     return opened
 

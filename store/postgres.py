@@ -137,7 +137,8 @@ class PostgreSQL(Database):
 
     def newest_id(self, connection: Connection) -> int:
         """See `Database.newest_id`: the sequence knows it, while max(id) asks every partition."""
-        return int(connection.exec_driver_sql("SELECT last_value FROM logs_id_seq").scalar_one())
+        query = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM logs_id_seq"
+        return int(connection.exec_driver_sql(query).scalar_one())
 
     def settled_id(self, connection: Connection) -> int:
         """See `Database.settled_id`: ids are taken before the commit, so that later ones may be seen first.

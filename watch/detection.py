@@ -57,7 +57,11 @@ class Window:
 
 
 class Detection:
-    """`rules` by their names. `changed` are the subjects of which it knows something else than what was kept."""
+    """`rules` by their names.
+
+    `changed` are the subjects of which it knows something else than what was kept, `over` those of which something was
+    found that is over; whoever keeps them clears both.
+    """
 
     def __init__(self, rules: Mapping[str, EventRule]) -> None:
         self._rules = {name: rule for name, rule in rules.items() if rule.enabled}
@@ -74,6 +78,7 @@ class Detection:
                 self._before[rule.before.event_type].append((_first(name), rule))
         self._windows: dict[str, dict[str, Window]] = defaultdict(dict)
         self.changed: set[Subject] = set()
+        self.over: list[Subject] = []
 
     def remember(self, kept: Mapping[Subject, str]) -> None:
         """What was kept before; of rules that are gone it is forgotten, and what they have found is over."""
@@ -131,6 +136,9 @@ class Detection:
     def _note(self, subject: Subject, value: str, host: str, at: int, stored_at: int, most: int) -> Window:
         windows = self._windows[subject.rule]
         window = windows.pop(subject.name, None) or Window()
+        if window.found and stored_at - window.last > _ms(self._minutes(subject.rule)):
+            self.over.append(subject)
+            window = Window()
         windows[subject.name] = window  # last of all: those of which nothing came for long come first
         window.add(value, at, host, most)
         window.last = max(window.last, stored_at)
@@ -142,17 +150,15 @@ class Detection:
                 self.changed.add(Subject(subject.rule, quiet))
         return window
 
-    def forget(self, now: int) -> list[Subject]:
-        """What is over at `now` (ms since 1970), for nothing came for a rule's minutes; nothing more is known of it."""
-        over: list[Subject] = []
+    def forget(self, now: int) -> None:
+        """What nothing came of for a rule's minutes before `now` (ms since 1970) is over, and known no more."""
         for name, windows in self._windows.items():
             duration = _ms(self._minutes(name))
             quiet = [one for one, window in windows.items() if now - window.last > duration]
-            over += [Subject(name, one) for one in quiet if windows[one].found]
+            self.over += [Subject(name, one) for one in quiet if windows[one].found]
             self.changed.update(Subject(name, one) for one in quiet)
             for one in quiet:
                 del windows[one]
-        return over
 
     def _minutes(self, name: str) -> float:
         rule = self._rules.get(name)

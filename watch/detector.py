@@ -1,8 +1,8 @@
 """The detector: reads the events that are stored, in batches, and opens alerts of what rules find in them.
 
 Nobody waits for it: it reads behind the ingestors, and after a flood it catches up. Of several watches the first does
-it. How far it has read, what the rules remember and the alerts are kept in one transaction, so that whoever is killed, what
-was found is found once.
+it. How far it has read, what the rules remember and the alerts are kept in one transaction, so that whoever is killed,
+what was found is found once.
 """
 
 from __future__ import annotations
@@ -84,14 +84,16 @@ class Detector:
         """Look at a batch; how many events it had, and the alerts that came of it."""
         events = self._store.detections.read_new(self._cursor, BATCH_EVENTS)
         found, now = detection.take(events), utc_now()
-        over = detection.forget(int(now.timestamp() * 1000)) if looks_around else []
+        if looks_around:
+            detection.forget(int(now.timestamp() * 1000))
         if not events and not detection.changed:
             return 0, ([], [])
         windows = {subject: detection.pack(subject) for subject in detection.changed}
-        step = Step(events[-1].id if events else self._cursor, found, over, windows)
+        step = Step(events[-1].id if events else self._cursor, found, [*detection.over], windows)
         kept = self._store.detections.advance(self._cursor, step, now)
         self._cursor = step.log_id
         detection.changed.clear()
+        detection.over.clear()
         for one in (kept or ((), ()))[0]:
             log.info("%s", printable(one.text))
         return len(events), kept

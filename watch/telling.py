@@ -65,7 +65,7 @@ def _decide_ended(
         return Later(None)
     flapping = is_flapping(back[0].incident)
     last = max(one.resolved_at for one in back if one.resolved_at is not None)
-    if still and flapping:
+    if still and (flapping or back[0].subject is not None):
         return Later(None)
     ripe_at = last + (PARTLY if still else STILL if flapping else wait)
     if now < ripe_at:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from core.errors import Invalid
+from watch.event_rules import EventRule
 from watch.rules import Channel, Rules, read_rules
 
 GOOD = """
@@ -18,6 +20,19 @@ group_wait_seconds = 2
 
 [notify."mail"]
 url = "mailto://user:pass@example.com"
+"""
+
+RULES = """
+[rule.brute_force]
+count = 20
+
+[rule.new_service]
+enabled = false
+
+[rule.sudo_at_night]
+event_type = "SUDO_ESCALATION"
+by = "user"
+count = 3
 """
 
 
@@ -39,6 +54,14 @@ def test_each_channel_has_a_name_and_defaults(tmp_path: Path) -> None:
     }
 
 
+def test_a_rule_of_a_known_name_is_changed_and_another_is_made(tmp_path: Path) -> None:
+    before, after = read(tmp_path, "").rule, read(tmp_path, RULES).rule
+    assert after["brute_force"] == msgspec.structs.replace(before["brute_force"], count=20)
+    assert not after["new_service"].enabled
+    assert after["sudo_at_night"] == EventRule("sudo at night", "SUDO_ESCALATION", by="user", count=3)
+    assert after.keys() - before.keys() == {"sudo_at_night"}
+
+
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
@@ -55,6 +78,14 @@ def test_each_channel_has_a_name_and_defaults(tmp_path: Path) -> None:
         ("[notify.ops]\nurl = 'json://h'\ngroup_wait_seconds = 1000\n", 3, "<= 300"),
         ("[notify.ops]\nurl = 'json://h'\ngroup_wait_seconds = nan\n", 3, "group_wait_seconds"),
         ("[notify.ops]\nurl = 'example.com'\n", 2, "use an address such as json://"),
+        ("[rule.x]\nevent_type = 'LOGIN'\n", 2, "[rule.x] event_type: Invalid enum value 'LOGIN'"),
+        ("[rule.x]\nevent_type = ['LOGIN_FAIL', 'X']\n", 2, "Invalid enum value 'X'"),
+        ("[rule.brute_force]\n\ncount = 0\n", 3, "[rule.brute_force] count: Expected `int` >= 1"),
+        ("[rule.x]\nbefore = { event_type = 'LOGIN_FAIL', count = 'x' }\n", 2, "before.count: Expected `int`"),
+        ("[rule.x]\nunless = 'y'\n", 2, "unless: there is no other rule 'y'"),
+        ("[rule.crashed]\ncount = 2\n", 1, "alerts of this kind are others already"),
+        ("[rule.x]\nby = 'raw_message'\n", 2, "by: Invalid enum value"),
+        ("rule.x = 3\n", 1, "[rule.x]"),
         ("[notify.'o p s']\nurl = 'json://h'\n", 1, "a name has letters"),
     ],
 )
