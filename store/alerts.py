@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 from core.ids import uuid7
 from core.messages import Alert, AlertState, VerdictState
 from store.database import Database
-from store.incidents import join_incidents
+from store.incidents import join_found, join_incidents
 from store.outages import cause_of
 from store.rows import HeldVerdict
 from store.tables import alerts
@@ -52,14 +52,16 @@ def keep_alerts(connection: Connection, won: Sequence[HeldVerdict], now: datetim
     return opened, resolved
 
 
-def open_alert(database: Database, kind: str, host: str, text: str, since: datetime, now: datetime) -> Alert | None:
-    """Open an alert; `None` when one of this kind is open for `host` already, whoever opened it."""
-    alert = Alert(str(uuid7()), kind, host, "open", since, now, text)
+def open_alert(
+    database: Database, kind: str, host: str, text: str, severity: int, since: datetime, now: datetime
+) -> Alert | None:
+    """Open an alert of what was found of `host`; `None` when one of this kind is open for it, whoever opened it."""
+    alert = Alert(str(uuid7()), kind, host, "open", since, now, text, subject=host, severity=severity)
     with database.writing() as connection:
         database.lock(connection, "verdicts")
         if connection.execute(_OPEN.where(alerts.c.source_host == host, alerts.c.kind == kind)).first() is not None:
             return None
-        [alert] = join_incidents(connection, [alert], now)
+        [alert] = join_found(connection, [alert], now)
         add_alerts(connection, [alert])
     return alert
 

@@ -158,9 +158,11 @@ class Store:
         """Make transitions true, each by the first who claims it (see `verdicts.claim`)."""
         return verdicts.claim(self.database, transitions, now)
 
-    def open_alert(self, kind: str, host: str, text: str, since: datetime, now: datetime) -> Alert | None:
+    def open_alert(
+        self, kind: str, host: str, text: str, severity: int, since: datetime, now: datetime
+    ) -> Alert | None:
         """Open an alert; `None` when one of this kind is open for `host` already."""
-        return alerts.open_alert(self.database, kind, host, text, since, now)
+        return alerts.open_alert(self.database, kind, host, text, severity, since, now)
 
     def resolve_alert(self, kind: str, host: str, now: datetime) -> Alert | None:
         """Resolve the alert of this kind that is open for `host`; `None` when there is none."""

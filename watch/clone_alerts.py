@@ -45,7 +45,7 @@ class CloneAlerts:
     async def _open(self, connection: Connection, found: Sighting) -> None:
         text = f"{found.host} is two: agents with the boots {found.boots[0]} and {found.boots[1]} take turns"
         opened = await asyncio.to_thread(
-            self._store.open_alert, KIND, found.host, text, moment(found.at), utc_now()
+            self._store.open_alert, KIND, found.host, text, SEVERITY, moment(found.at), utc_now()
         )  # fmt: skip
         if opened is None:
             return

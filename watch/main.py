@@ -30,6 +30,7 @@ from mqtt.session import Session, retained_will
 from store import HeldVerdict, Signal, Store, open_store
 from store.slots import Slot
 from watch.clone_alerts import CloneAlerts
+from watch.dead_man import DeadMan
 from watch.detector import Detector
 from watch.fleet import Fleet, moment
 from watch.hearing import HEARD, UPTIME, Hearing, monotonic_wall_clock
@@ -68,10 +69,11 @@ class Watch:
             persistent=False, connected=self._hearing.reconnected,
         )  # fmt: skip
         self._clones = CloneAlerts(store, self._hearing.clones)
-        self._rounds = Rounds(store, settings.database_url, slot, self._fleet.states)
         self._rulebook = Rulebook(Home(settings.home).rules)
+        self._rounds = Rounds(store, settings.database_url, slot, self._fleet.states, self._rulebook, self._tell)
         self._notifier = Notifier(store, self._rulebook, slot)
         self._detector = Detector(store, self._rulebook, slot, self._tell)
+        self._dead_man = DeadMan(self._rulebook, self._find_fault)
         self._trouble = ""
         self._signed_at = self._looked_around_at = 0.0
         self._newest_host = self._newest_order = 0
@@ -100,6 +102,7 @@ class Watch:
             "rounds": self._rounds.run(),
             "notifier": self._notifier.run(),
             "detector": self._detector.run(),
+            "dead man": self._dead_man.run(),
         }
         tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
         waiting = asyncio.create_task(stop.wait(), name="stop")
@@ -210,6 +213,13 @@ class Watch:
             self._rounds.note([one.source_host for one in done.won])
             for one in done.won:
                 log.info("%s is %s since %s (%s)", one.source_host, one.state, one.since, one.reason or "heard")
+
+    def _find_fault(self) -> str:
+        """What is wrong with us, broker, ingestors or API; an empty text when all is well."""
+        now = time.monotonic()
+        faults = [self._session.trouble, self._trouble, "deaf" if self._hearing.deaf(self._clock()) else ""]
+        judged = [self._hearing.signs.judge(service, now) for service in ("ingestor", "api")]
+        return "; ".join(fault for fault in (*faults, *judged) if fault not in ("", "ok"))
 
     def _tell(self, opened: Sequence[Alert], resolved: Sequence[Alert]) -> None:
         """Of alerts that do not come of verdicts."""

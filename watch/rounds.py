@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from core.clock import utc_now
 from core.errors import HeimdallError
-from core.messages import VerdictState
+from core.messages import Alert, VerdictState
 from core.process import end_with_parent
 from store import Store
 from store.slots import Slot
 from watch.marks import mark_host
+from watch.rulebook import Rulebook
+from watch.score_alerts import judge_scores
 
 log = logging.getLogger("watch.rounds")
 
@@ -32,13 +34,17 @@ LARGE_FLEET = 5_000
 SURVEY_LARGE_SECONDS = 12 * HOUR_SECONDS
 
 States = Callable[[], Mapping[str, VerdictState]]
+Tell = Callable[[Sequence[Alert], Sequence[Alert]], None]
 
 
 class Rounds:
-    """`states` tells what every host is held to be."""
+    """`states` tells what every host is held to be; `tell` hears of the alerts that were opened and resolved."""
 
-    def __init__(self, store: Store, database_url: str, slot: Slot, states: States) -> None:
+    def __init__(
+        self, store: Store, database_url: str, slot: Slot, states: States, rulebook: Rulebook, tell: Tell
+    ) -> None:
         self._store, self._url, self._slot, self._states = store, database_url, slot, states
+        self._rulebook, self._tell = rulebook, tell
         self._changed: dict[str, None] = {}  # in the order in which they changed
         self._next = 0
         self._seconds = HOUR_SECONDS / 2  # since the last survey
@@ -81,6 +87,9 @@ class Rounds:
             if host in states
         ]
         await asyncio.to_thread(self._store.keep_scores, marks, now)
+        below = self._rulebook.rules.score.below
+        if below:
+            self._tell(*await asyncio.to_thread(judge_scores, self._store, marks, below, now))
         for host in changed:
             del self._changed[host]
 

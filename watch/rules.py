@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from core.errors import Invalid
+from watch.dead_man_rule import DeadManRule, read_address
 from watch.event_rules import EventRule, default_rules
 
 # kinds of alerts that are no rule's
@@ -35,11 +36,19 @@ class Channel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     group_wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=300)] = 10.0
 
 
+class ScoreRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[score]`: a host whose score is below this number has an alert; 0: none has."""
+
+    below: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+
+
 class Rules(msgspec.Struct, frozen=True):
     """What `rules.toml` says: the channels and the rules over events by their names."""
 
     notify: Mapping[str, Channel] = {}
     rule: Mapping[str, EventRule] = {}
+    dead_man: DeadManRule | None = None
+    score: ScoreRule = ScoreRule()
 
 
 def read_rules(path: Path) -> Rules:
@@ -70,10 +79,23 @@ class _Reader:
 
     def read(self, told: dict[str, Any]) -> Rules:
         for name, value in told.items():
-            if name not in ("notify", "rule") or not isinstance(value, dict):
-                raise self._refuse(f"there is no [{name}]: a table is [notify.NAME] or [rule.NAME]", name)
+            if name not in Rules.__struct_fields__ or not isinstance(value, dict):
+                raise self._refuse(
+                    f"there is no [{name}]: a table is [notify.NAME], [rule.NAME], [score] or [dead_man]", name
+                )
         notify = {name: self._read_channel(name, table) for name, table in told.get("notify", {}).items()}
-        return Rules(notify, self._read_event_rules(told.get("rule", {})))
+        score = self._convert("score", "score", told.get("score", {}), ScoreRule)
+        return Rules(notify, self._read_event_rules(told.get("rule", {})), self._read_dead_man(told), score)
+
+    def _read_dead_man(self, told: Mapping[str, Any]) -> DeadManRule | None:
+        if "dead_man" not in told:
+            return None
+        rule = self._convert("dead_man", "dead_man", told["dead_man"], DeadManRule)
+        try:
+            read_address(rule.url)
+        except Invalid as error:
+            raise self._refuse(f"[dead_man] url: {error}", "dead_man", "url") from None
+        return rule
 
     def _read_channel(self, name: str, table: Any) -> Channel:
         channel = self._convert(f"notify.{name}", name, table, Channel)

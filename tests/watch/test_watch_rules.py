@@ -86,6 +86,10 @@ def test_a_rule_of_a_known_name_is_changed_and_another_is_made(tmp_path: Path) -
         ("[rule.crashed]\ncount = 2\n", 1, "alerts of this kind are others already"),
         ("[rule.x]\nby = 'raw_message'\n", 2, "by: Invalid enum value"),
         ("rule.x = 3\n", 1, "[rule.x]"),
+        ("[score]\nbelow = 101\n", 2, "[score] below: Expected `int` <= 100"),
+        ("[dead_man]\n\nurl = 'ftp://x'\n", 3, "[dead_man] url: use an address such as https://"),
+        ("[dead_man]\nurl = 'https://[::1'\n", 2, "[dead_man] url: use an address such as https://"),
+        ("[dead_man]\nurl = 'https://x'\nevery_seconds = 0\n", 3, "every_seconds"),
         ("[notify.'o p s']\nurl = 'json://h'\n", 1, "a name has letters"),
     ],
 )

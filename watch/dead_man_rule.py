@@ -1,0 +1,30 @@
+"""`[dead_man]` of `rules.toml`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from core.errors import Invalid
+
+
+class DeadManRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[dead_man]`: `url` is called with GET every so many seconds, by HTTP or HTTPS."""
+
+    url: str
+    every_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    allow_private: bool = False
+
+
+def read_address(url: str) -> SplitResult:
+    """The parts of `url`. Raises `Invalid` unless it is one of HTTP or HTTPS with a host."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise Invalid("use an address such as https://example.com/ping")
+    return parts
