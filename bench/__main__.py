@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agent, growth, identities, quiet, silence, throughput
+from bench import agent, detection, growth, identities, quiet, silence, throughput
 from bench.figure import Figure, Options
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the PostgreSQL server of the tests
@@ -29,6 +29,7 @@ MEASURES: dict[str, Callable[[Options], list[Figure]]] = {
     "identities": identities.measure_identities,
     "agent": agent.measure_agent,
     "silence": silence.measure_silence,
+    "detection": detection.measure_detection,
 }
 DATABASES = ("sqlite", "postgresql")
 

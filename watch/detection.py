@@ -18,7 +18,7 @@ from core.text import printable
 from store.columns import read_time
 from store.detections import Finding, Subject
 from store.rows import StoredEvent
-from watch.event_rules import EventRule
+from watch.event_rules import Before, EventRule
 
 MOST_SUBJECTS = 50_000  # of a rule; beyond it those are forgotten of which nothing came for the longest time
 NAMED_HOSTS = 5
@@ -115,10 +115,8 @@ class Detection:
         subject = Subject(name, _subject(rule, event))
         if not subject.name or not rule.fits(event) or self._has_found(rule.unless, subject.name):
             return None
-        if rule.before is not None:
-            first = self._windows[_first(name)].get(subject.name)
-            if first is None or first.within(at, _ms(rule.before.within_minutes)) < rule.before.count:
-                return None
+        if rule.before is not None and not self._use_up(Subject(_first(name), subject.name), rule.before, at):
+            return None
         value = str(event.id) if rule.distinct is None else getattr(event, rule.distinct)
         duration = _ms(rule.within_minutes)
         window = self._note(subject, value, event.source_host, at, stored_at, rule.count)
@@ -128,6 +126,14 @@ class Detection:
             return None
         window.found = True
         return _finding(subject, rule, window)
+
+    def _use_up(self, first: Subject, before: Before, at: int) -> bool:
+        """Whether what must come first has come; it must come anew before the next time."""
+        window = self._windows[first.rule].pop(first.name, None)
+        if window is None:
+            return False
+        self.changed.add(first)
+        return window.within(at, _ms(before.within_minutes)) >= before.count
 
     def _has_found(self, name: str | None, subject: str) -> bool:
         window = None if name is None else self._windows[name].get(subject)

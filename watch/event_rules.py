@@ -21,7 +21,9 @@ Field = Literal["source_ip", "source_host", "user"]
 
 
 class Before(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`before`: what must have come first, of the same subject: `count` events within the minutes."""
+    """`before`: what must have come first, of the same subject: `count` events within the minutes, and since the last
+    time: who logs in after two mistakes, and again after three, has not made five.
+    """
 
     event_type: EventType
     count: Count = 1

@@ -126,6 +126,15 @@ def test_a_login_after_failed_ones_is_worse(rules: dict[str, EventRule]) -> None
     assert found.text == "a login after failed ones, from 203.0.113.9, on db-01"
 
 
+def test_mistakes_before_an_earlier_login_are_forgiven(rules: dict[str, EventRule]) -> None:
+    day = Day()
+    for begun in (0, 60, 120):
+        for number in range(3):
+            day.fails(begun + number * 5)
+        day.happens(begun + 20, "LOGIN_SUCCESS", source_ip=ATTACKER)
+    assert found_by(rules, day.events()) == []
+
+
 def test_a_blocked_query_and_a_login_are_joined_by_their_address(rules: dict[str, EventRule]) -> None:
     day = Day()
     for number in range(5):
