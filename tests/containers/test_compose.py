@@ -85,9 +85,19 @@ def test_a_heartbeat_and_an_event_go_all_the_way(compose: Compose) -> None:
     wait_until(lambda: compose.host("web-01").get("total_events") == 1, "the event is stored")
 
 
+def test_hosts_are_judged_and_channels_can_be_told(compose: Compose) -> None:
+    compose.call("/heartbeat", {}, source_host="judged-01", os_type="LINUX")
+    wait_until(lambda: compose.host("judged-01").get("state") == "online", "it has a verdict")
+    rules = "umask 077; printf '[notify.ops]\\nurl = \"json://127.0.0.1:9/x\"\\n' > /var/lib/heimdall/rules.toml"
+    compose.run("exec", "-T", "watch", "sh", "-c", rules)
+    told = compose.run("exec", "-T", "watch", "sh", "-c", "heimdall alerts test || true")
+    assert "127.0.0.1 lies inside the network" in told, "apprise is there, and asked"
+    wait_until(lambda: "the rules have changed: 1 channels: ops" in compose.run("logs", "watch"), "they are read")
+
+
 def test_only_the_services_of_the_profile_run(compose: Compose) -> None:
     running = set(compose.run("ps", "--services", "--status", "running").split())
-    assert running == {"broker", "ingestor", "api"} | ({"db"} if "postgresql" in compose.project else set())
+    assert running == {"broker", "ingestor", "watch", "api"} | ({"db"} if "postgresql" in compose.project else set())
 
 
 def test_a_second_up_keeps_key_and_rows(compose: Compose) -> None:
@@ -115,7 +125,7 @@ def test_every_port_is_on_loopback_alone(compose: Compose) -> None:
 
 
 def test_nothing_of_ours_runs_as_root_or_with_capabilities(compose: Compose) -> None:
-    for service in ("api", "ingestor"):
+    for service in ("api", "ingestor", "watch"):
         status = compose.run("exec", "-T", service, "cat", "/proc/1/status")
         fields = dict(line.split(":\t", 1) for line in status.splitlines())
         assert set(fields["Uid"].split()) == {"1883"}
