@@ -84,9 +84,11 @@ class PostgreSQL(Database):
             connection.commit()
             return connection
 
+        # whatever the database's default is: where more is isolated, a long transaction loses against short ones
+        # again and again, and then no batch could ever be written
         engine = create_engine(
             "postgresql+psycopg://", creator=connect, pool_pre_ping=True, pool_size=8, max_overflow=32,
-            pool_timeout=WAIT_SECONDS, hide_parameters=True,
+            pool_timeout=WAIT_SECONDS, hide_parameters=True, isolation_level="READ COMMITTED",
         )  # fmt: skip
         super().__init__(name, engine, engine)
         self._partitions = Partitions(self)
