@@ -41,6 +41,7 @@ class Home:
         self.trusted = path / "ca.pem"
         self.tls = path / "tls"
         self.rules = path / "rules.toml"
+        self.sigma = path / "sigma"
         self.agent_lock = path / "spool" / "agent.lock"
         self.back_by = path / "back-by"
         self.agent_standing = path / "spool" / "agent.standing"

@@ -12,6 +12,7 @@ from core.home import Home
 from core.settings import Settings, load
 from heimdall.agent import MEANING, fill_agent
 from heimdall.command import DONE, add_command, add_commands, make_parser, run_command
+from heimdall.sigma_rules import add_rule_options
 
 BROKERS = ("auto", "mosquitto", "embedded")
 
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="print JSON")
     alerts = add("alerts", run_alerts, "List the open alerts; or test whether people can be told of them.")
     _add_alert_options(alerts)
+    add_rule_options(add("rules", run_rules, "Keep Sigma rules, by which events open alerts: add, list, remove."))
     tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
     _add_tls_options(tls)
     _add_sim_options(add("sim", run_sim, "Simulate a fleet with faults, and compare what is said of it with what is."))
@@ -259,6 +261,13 @@ def run_audit(settings: Settings, options: argparse.Namespace) -> int:
 
 def run_alerts(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.alerts import run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_rules(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.sigma_rules import run  # noqa: PLC0415
 
     Home(settings.home).prepare()
     return run(settings, options)
