@@ -207,7 +207,7 @@ def _join(how: str, nodes: list[Node]) -> Node:
     return joined[0] if len(joined) == 1 else [how, *joined]
 
 
-'def _translate_value(field: str, value: Any) -> Node:
+def _translate_value(field: str, value: Any) -> Node:
     if isinstance(value, SigmaExpansion):
         return _join("any", [_translate_value(field, one) for one in value.values])
     node: Node | None = None
@@ -238,7 +238,9 @@ def _translate_of_field(field: str, value: Any) -> Node | None:
         return ["same", field, value.field, _HOW_OF_REFERENCE[value.starts_with, value.ends_with]]
     # minute, hour and so on compare numbers too, which are parts of a time
     is_number = isinstance(value, SigmaCompareExpression) and type(value.number) is SigmaNumber
-    return ["number", field, _OPERATORS[value.op], value.number.number] if is_number and value.op in _OPERATORS else None
+    if is_number and value.op in _OPERATORS:
+        return ["number", field, _OPERATORS[value.op], value.number.number]
+    return None
 
 
 def _translate_pattern(value: SigmaRegularExpression) -> str:
