@@ -85,17 +85,23 @@ def windows_event(number: int, provider: str = AUDITING, **fields: str) -> Store
 def executed(*arguments: str, exe: str = "", uid: str = "1000") -> StoredEvent:
     """What our agent makes of auditd's records of a command under a rule with a key."""
     stamp = "msg=audit(1732400200.500:40):"
-    told = " ".join(f'a{number}="{argument}"' if argument.isprintable() and '"' not in argument and " " not in argument
-                    else f"a{number}={argument.encode().hex().upper()}" for number, argument in enumerate(arguments))  # fmt: skip
+    told = " ".join(f"a{number}={_as_audited(argument)}" for number, argument in enumerate(arguments))
     exe = exe or f"/usr/bin/{arguments[0].rsplit('/', 1)[-1]}"
     lines = (
-        f"type=SYSCALL {stamp} arch=c000003e syscall=59 success=yes exit=0 a0=1 a1=2 a2=3 a3=8 items=2 ppid=2002 pid=2200 "
-        f'auid=1000 uid={uid} gid=0 euid={uid} tty=pts0 ses=3 comm="{exe.rsplit("/", 1)[-1][:15]}" exe="{exe}" key="exec"\n'
+        f"type=SYSCALL {stamp} arch=c000003e syscall=59 success=yes exit=0 a0=1 a1=2 a2=3 a3=8 items=2 ppid=2002 "
+        f"pid=2200 auid=1000 uid={uid} gid=0 euid={uid} tty=pts0 ses=3 comm={_as_audited(exe.rsplit('/', 1)[-1][:15])} "
+        f'exe={_as_audited(exe)} key="exec"\n'
         f"type=EXECVE {stamp} argc={len(arguments)} {told}"
     )
     event = agent_linux.read_line("web-01", _ID, lines.encode(), utc_now())
     assert event is not None
     return stored(event)
+
+
+def _as_audited(text: str) -> str:
+    """`text` in quotes, or hexadecimal when these would not hold it."""
+    fits = text.isascii() and text.isprintable() and not set(text) & {'"', " "}
+    return f'"{text}"' if fits else text.encode().hex().upper()
 
 
 def linux_line(text: str) -> StoredEvent:
@@ -106,8 +112,8 @@ def linux_line(text: str) -> StoredEvent:
 
 def macos_line(process: str, message: str) -> StoredEvent:
     entry = {
-        "timestamp": "2026-11-23 07:00:13.521583+0100", "eventMessage": message, "processImagePath": f"/usr/bin/{process}",
-        "processID": 513, "threadID": 1,
+        "timestamp": "2026-11-23 07:00:13.521583+0100", "eventMessage": message, "processID": 513, "threadID": 1,
+        "processImagePath": f"/usr/bin/{process}",
     }  # fmt: skip
     event = agent_macos.read_line("mac-01", _ID, json.dumps(entry).encode(), utc_now())
     assert event is not None

@@ -64,8 +64,10 @@ class _Collection:
                 raise Invalid("it is too large")
         except Invalid as error:
             self.refused.append(Refused(document.file, document.title, str(error)))
-        except (RecursionError, UnicodeError) as error:
-            self.refused.append(Refused(document.file, document.title, f"it cannot be converted: {error}"))
+        except (RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
+            # pySigma lets through what is of a type that nobody expects; it must not end the others
+            reason = f"it cannot be converted: {type(error).__name__}: {error}"
+            self.refused.append(Refused(document.file, document.title, reason))
         else:
             self.converted[plain.id] = Converted(document.file, plain, document.source)
             self._know(plain)

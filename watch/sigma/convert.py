@@ -66,6 +66,8 @@ _POLICY = SigmaPolicy(regex_engine=_Expressions())
 
 def convert_rule(document: dict[str, Any]) -> PlainRule:
     """The plain form of the rule in `document`. Raises `Invalid` with the reason why it cannot be converted."""
+    title = clean_title(document.get("title"))
+    name = identify(document.get("id"), title)
     try:
         rule = SigmaRule.from_dict(document, policy=_POLICY)
         conditions = [one.parsed for one in rule.detection.parsed_condition]
@@ -89,30 +91,24 @@ def convert_rule(document: dict[str, Any]) -> PlainRule:
         raise Invalid(f"no agent collects anything of the log source {', '.join(f'{k} {v}' for k, v in told.items())}")
     trees, untold = settle_all(_of_programs(node, sources), sources)
     level = rule.level.name.lower() if rule.level else USUAL_LEVEL
-    return PlainRule(
-        FORMAT, identify(rule.id, rule.title), clean_title(rule.title), level, SEVERITIES[level], told, trees,
-        rule.name or "", untold,
-    )  # fmt: skip
+    return PlainRule(FORMAT, name, title, level, SEVERITIES[level], told, trees, rule.name or "", untold)
 
 
 def identify(told: object, title: str) -> str:
     """The id of a rule as text; one that is made of its title when it has none. Raises `Invalid` for what is none."""
     if told is None:
         return str(uuid.uuid5(_NAMESPACE, title))
-    if not isinstance(told, uuid.UUID):
-        raise Invalid(f"its id {str(told)!r:.60} is no UUID")
-    return str(told)
+    try:
+        return str(uuid.UUID(told if isinstance(told, str) else ""))
+    except ValueError as error:
+        raise Invalid(f"its id {str(told)!r:.60} is no UUID") from error
 
 
 def clean_title(title: object) -> str:
-    """The title. Raises `Invalid` when there is none, or when it cannot be kept."""
+    """The title on one line. Raises `Invalid` when there is none."""
     text = " ".join(str(title or "").split())[:LONGEST_TITLE_CHARS]
     if not text:
         raise Invalid("it has no title")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise Invalid("its title is no Unicode text") from error
     return text
 
 
@@ -244,6 +240,8 @@ def _translate_of_field(field: str, value: Any) -> Node | None:
 
 
 def _translate_pattern(value: SigmaRegularExpression) -> str:
+    if not isinstance(value.regexp, SigmaString):
+        raise Invalid("it has a regular expression that is no text")
     pattern = str(value.regexp)
     if value.contains_placeholder():
         raise Invalid("it expands a placeholder, and none is known")
@@ -265,7 +263,10 @@ def _translate_string(field: str, value: SigmaString) -> Node:
     pieces: list[str | int] = []
     for part in value.s:
         piece = 0 if part == SpecialChars.WILDCARD_MULTI else 1 if part == SpecialChars.WILDCARD_SINGLE else str(part)
-        if piece != 0 or pieces[-1:] != [0]:
+        last = pieces[-1] if pieces else None
+        if isinstance(piece, str) and isinstance(last, str):
+            pieces[-1] = last + piece
+        elif piece != 0 or last != 0:
             pieces.append(piece)
     if not field:  # a word is looked for anywhere
         pieces = [0, *(pieces[1:] if pieces[:1] == [0] else pieces)]

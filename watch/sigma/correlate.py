@@ -25,6 +25,8 @@ def convert_correlation(document: dict[str, Any], known: Mapping[str, PlainRule]
 
     Raises `Invalid` with the reason why it cannot be converted.
     """
+    title = clean_title(document.get("title"))
+    name = identify(document.get("id"), title)
     try:
         rule = SigmaCorrelationRule.from_dict(document)
     except SigmaError as error:
@@ -57,10 +59,8 @@ def convert_correlation(document: dict[str, Any], known: Mapping[str, PlainRule]
         )  # fmt: skip
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         raise Invalid(f"what it counts is out of bounds: {error}") from error
-    title = clean_title(rule.title)
     return PlainRule(
-        FORMAT, identify(rule.id, title), title, level, SEVERITIES[level], {"correlation": how}, {}, rule.name or "",
-        count=count,
+        FORMAT, name, title, level, SEVERITIES[level], {"correlation": how}, {}, rule.name or "", count=count
     )  # fmt: skip
 
 
