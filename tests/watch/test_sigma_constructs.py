@@ -7,9 +7,10 @@ import base64
 import pytest
 from watch_sigma import PROCESSES, SECURITY, executed, linux_line, meets, raw_event, windows_event
 
+ENCODED = base64.b64encode("xIEX (DownloadString)".encode("utf-16-le")).decode()
 POWERSHELL = windows_event(
     4688, NewProcessName=r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe", SubjectUserName="alice",
-    CommandLine=f"PowerShell.exe -NoProfile /enc {base64.b64encode('xIEX (DownloadString)'.encode('utf-16-le')).decode()}",
+    CommandLine=f"PowerShell.exe -NoProfile /enc {ENCODED}",
     ParentProcessName=r"C:\Windows\explorer.exe", NewProcessId="0x2bc",
 )  # fmt: skip
 FAILED = windows_event(
@@ -93,7 +94,7 @@ def test_a_construct(event: object, source: dict[str, str], detection: str, is_m
 
 
 SSHD = linux_line(
-    "2026-03-02T09:14:03+01:00 web sshd[1841]: Failed password for invalid user admin from 198.51.100.23 port 50112 ssh2"
+    "2026-03-02T09:14:03Z web sshd[1841]: Failed password for invalid user admin from 198.51.100.23 port 50112 ssh2"
 )
 AUTH = {"product": "linux", "service": "auth"}
 

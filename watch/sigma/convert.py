@@ -33,7 +33,7 @@ from sigma.types import (
 )
 
 from core.errors import Invalid
-from watch.sigma.kinds import LINUX_SERVICES, Kind, Sources, find_sources
+from watch.sigma.kinds import LINUX_SERVICES, Sources, find_sources
 from watch.sigma.match import FORMAT, PlainRule
 from watch.sigma.settle import find_fields, settle
 from watch.sigma.tree import Node, compile_node, compile_pattern
@@ -124,7 +124,7 @@ def settle_all(node: Node, sources: Sources) -> tuple[dict[str, Node], list[str]
             trees[kind.name] = ["all"] if found is True else found
     fields = find_fields(node)
     asked = [kind for kind in sources.kinds if kind.name in trees] or sources.kinds
-    untold = sorted(name for name in fields if not any(_tells(kind, name) for kind in asked))
+    untold = sorted(name for name in fields if not any(kind.find(name) for kind in asked))
     if not trees:
         raise Invalid(_why_never(node, sources, untold))
     for tree in trees.values():
@@ -133,10 +133,6 @@ def settle_all(node: Node, sources: Sources) -> tuple[dict[str, Node], list[str]
         except ValueError as error:
             raise Invalid(str(error)) from error
     return trees, untold
-
-
-def _tells(kind: Kind, field: str) -> bool:
-    return kind.find(field) is not None or field in kind.constants
 
 
 def _why_never(node: Node, sources: Sources, untold: list[str]) -> str:

@@ -12,7 +12,7 @@ from sigma.exceptions import SigmaError
 from core.errors import Invalid
 from watch.sigma.convert import SEVERITIES, USUAL_LEVEL, clean_title, identify
 from watch.sigma.count import Count
-from watch.sigma.kinds import KINDS, Kind
+from watch.sigma.kinds import KINDS
 from watch.sigma.match import FORMAT, PlainRule
 
 _COUNTED = {SigmaCorrelationType.EVENT_COUNT: "event_count", SigmaCorrelationType.VALUE_COUNT: "value_count"}
@@ -81,9 +81,5 @@ def _find_counted(rule: SigmaCorrelationRule, known: Mapping[str, PlainRule]) ->
 def _check_told(plain: PlainRule, fields: list[str]) -> None:
     """Raises `Invalid` when no event that meets `plain` has all `fields`."""
     kinds = [KINDS[name] for name in plain.trees if name in KINDS]
-    if not any(all(_has(kind, field) for field in fields) for kind in kinds):
+    if not any(all(kind.find(field) for field in fields) for kind in kinds):
         raise Invalid(f"it can never fire: no agent tells {', '.join(fields)} of what {plain.title!r:.80} is about")
-
-
-def _has(kind: Kind, field: str) -> bool:
-    return kind.find(field) is not None or field.lower() in {name.lower() for name in kind.constants}

@@ -51,9 +51,7 @@ class Counter:
         key: list[str] = []
         for field in self.count.fields[rule]:
             name = kind.find(field) if kind else None
-            value = record.get(name) if name else None
-            if value is None and kind and name is None:
-                value = next((told for one, told in kind.constants.items() if one.lower() == field.lower()), None)
+            value = (record.get(name) or kind.constants.get(name)) if kind and name else None
             if value is None:
                 return False
             key.append(value[:LONGEST_VALUE_CHARS].casefold())
