@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agent, detection, growth, identities, quiet, silence, throughput
+from bench import agent, detection, growth, identities, quiet, sigma, silence, throughput
 from bench.figure import Figure, Options
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the PostgreSQL server of the tests
@@ -30,6 +30,7 @@ MEASURES: dict[str, Callable[[Options], list[Figure]]] = {
     "agent": agent.measure_agent,
     "silence": silence.measure_silence,
     "detection": detection.measure_detection,
+    "sigma": sigma.measure_sigma,
 }
 DATABASES = ("sqlite", "postgresql")
 
