@@ -152,7 +152,7 @@ _MESSAGES = (
         f"{_WINDOWS} 4624: a person logged in (types 2, 3, 7, 10 and 11): TargetUserName=user{{u}} "
         "TargetDomainName=EXAMPLE LogonType=10 IpAddress=192.0.2.{u} IpPort=0 ElevatedToken=%%1842",
     ),
-    ("LINUX", "LOGIN_FAIL", f"{_LINUX} sshd[{{n}}]: Failed password for user{{u}} from 198.51.100.{{u}} port {{n}} ssh2"),
+    ("LINUX", "LOGIN_FAIL", f"{_LINUX} sshd[{{n}}]: Failed password for user{{u}} from 198.51.100.7 port {{n}} ssh2"),
     ("LINUX", "LOGIN_SUCCESS", f"{_LINUX} sshd[{{n}}]: Accepted publickey for user{{u}} from 198.51.100.7 port {{n}}"),
     (
         "LINUX", "SUDO_ESCALATION",
@@ -166,7 +166,7 @@ _MESSAGES = (
     ),
     (
         "MACOS", "SUDO_ESCALATION",
-        f"{_AT} localhost sudo[{{n}}]:  user{{u}} : TTY=ttys001 ; PWD=/Users ; USER=root ; COMMAND=/bin/ls settings{{n}}",
+        f"{_AT} localhost sudo[{{n}}]: user{{u}} : TTY=ttys1 ; PWD=/Users ; USER=root ; COMMAND=/bin/ls settings{{n}}",
     ),
     (
         "FIREWALL", "CONNECTION_BLOCKED",

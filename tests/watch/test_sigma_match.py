@@ -20,6 +20,7 @@ from watch_sigma import OWN, SECURITY, everything, own_rules, plain, raw_event, 
 from core.errors import Invalid
 from core.messages import EVENT_TYPES, OS_TYPES
 from store.rows import StoredEvent
+from watch.sigma import match
 from watch.sigma.collect import convert_files, keep, remove
 from watch.sigma.fields import read_records
 from watch.sigma.match import PlainRule, Rule, Ruleset, read_plain
@@ -45,6 +46,19 @@ def test_what_is_kept_is_read_and_read_again_only_when_it_has_changed(tmp_path: 
     fewer = Ruleset.read(folder, rules)
     assert fewer is not rules
     assert len(fewer) == len(rules) - 1
+
+
+def test_a_folder_that_has_long_been_quiet_is_not_looked_through_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = kept(tmp_path / "sigma")
+    os.utime(folder, (1e9, 1e9))
+    rules = Ruleset.read(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(match, "_stamp", lambda _: pytest.fail("it was looked through"))
+        assert Ruleset.read(folder, rules) is rules
+    remove(folder, "Somebody was made an administrator")
+    assert len(Ruleset.read(folder, rules)) == len(rules) - 1
 
 
 def test_without_a_folder_there_are_no_rules_and_nothing_is_met(tmp_path: Path) -> None:
@@ -162,10 +176,10 @@ def test_a_letter_that_is_folded_into_several_is_found() -> None:
 def test_a_long_message_costs_no_more_than_its_length_whatever_a_rule_asks(how: str) -> None:
     rules = Ruleset([plain({"product": "linux", "service": "auditd"}, f"sel: {{comm|{how}}}")])
 
-    def match(text: str) -> None:
+    def ask(text: str) -> None:
         rules.match(raw_event("LINUX", text))
 
-    assert grows_linearly(match, 'type=SYSCALL msg=audit(1.1:1): comm="', "aa a", 400_000)
+    assert grows_linearly(ask, 'type=SYSCALL msg=audit(1.1:1): comm="', "aa a", 400_000)
 
 
 def test_the_matcher_holds_nothing_of_pysigma(tmp_path: Path) -> None:

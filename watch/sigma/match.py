@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -21,6 +22,7 @@ log = logging.getLogger("heimdall.watch")
 
 FORMAT = 1
 _PATTERNS_BYTES = 64 * 1024 * 1024  # that the search for all literals of a kind may take
+_SETTLED_NS = 2_000_000_000
 _LITERALS_CHARS = 1_000_000  # of one kind; what comes above is asked each time
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -71,7 +73,7 @@ class Ruleset:
     """
 
     def __init__(self, rules: Iterable[PlainRule] = (), stamp: Stamp = (), before: Ruleset | None = None) -> None:
-        self.stamp = stamp
+        self.stamp, self._changed_at = stamp, -1
         by_kind: dict[str, list[tuple[_Asked, Node]]] = {}
         counted: dict[str, tuple[PlainRule, Count]] = {}
         self._count = 0
@@ -107,10 +109,15 @@ class Ruleset:
 
         A file that cannot be read, or is no rule, is left out and logged. Raises nothing.
         """
-        stamp = _stamp(folder)
-        if before is not None and before.stamp == stamp:
+        changed_at = _changed_at(folder)
+        # within a tick of the clock a folder may change twice and show it once
+        is_settled = time.time_ns() - changed_at > _SETTLED_NS
+        if before is not None and before._changed_at == changed_at and is_settled:
             return before
-        return cls(read_plain(folder), stamp, before)
+        stamp = _stamp(folder)
+        read = before if before is not None and before.stamp == stamp else cls(read_plain(folder), stamp, before)
+        read._changed_at = changed_at
+        return read
 
     def match(self, event: Event) -> list[Rule]:
         """The rules that `event` meets, the gravest first."""
@@ -200,6 +207,14 @@ def read_plain(folder: Path) -> list[PlainRule]:
             continue
         rules.append(rule)
     return rules
+
+
+def _changed_at(folder: Path) -> int:
+    """When a file in `folder` came, went or was replaced last, in nanoseconds since 1970; 0 without the folder."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _stamp(folder: Path) -> Stamp:
