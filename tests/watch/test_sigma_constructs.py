@@ -7,6 +7,9 @@ import base64
 import pytest
 from watch_sigma import PROCESSES, SECURITY, executed, linux_line, meets, raw_event, windows_event
 
+from agents.pihole_queries import Query, Repetition
+from core.clock import utc_now
+
 ENCODED = base64.b64encode("xIEX (DownloadString)".encode("utf-16-le")).decode()
 POWERSHELL = windows_event(
     4688, NewProcessName=r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe", SubjectUserName="alice",
@@ -162,6 +165,27 @@ def test_a_process_of_linux_is_told_by_auditd_and_by_sudo(event: object) -> None
     assert not meets(event, source, "sel: {CommandLine|contains: wget}")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "anna : TTY=pts/0 ; PWD=/home/a b ; USER=#-1 ; COMMAND=/usr/bin/id ; USER=x",
+        "anna : user NOT in sudoers ; TTY=pts/0 ; PWD=/home/a b ; USER=#-1 ; COMMAND=/usr/bin/id ; USER=x",
+    ],
+)
+def test_a_line_of_sudo_has_what_sudo_tells(line: str) -> None:
+    event = linux_line(f"Mar  2 09:16:02 web-01 sudo: {line}")
+    source = {"product": "linux", "service": "sudo"}
+    assert meets(event, source, "sel: {USER: '#-*', TTY: pts/0, PWD: /home/a b, COMMAND: '/usr/bin/id ; USER=x'}")
+    assert not meets(event, source, "sel: {USER: x}")
+
+
+def test_what_a_pihole_blocked_is_asked_for_by_its_name() -> None:
+    query = Query(1, utc_now(), "AAAA", 1, "ads.example.com", "192.0.2.7", "")
+    event = raw_event("PIHOLE", Repetition(query, query, query.at, query.at, 2, ["A", "AAAA"]).text(), "DNS_BLOCK")
+    assert meets(event, {"category": "dns"}, "sel: {query|endswith: .EXAMPLE.com, record_type|contains: AAAA}")
+    assert not meets(event, {"category": "dns"}, "sel: {query: example.com}")
+
+
 def test_a_command_that_sudo_refused_is_no_process() -> None:
     line = (
         "Mar  2 09:16:02 web-01 sudo: carl : user NOT in sudoers ; TTY=pts/2 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id"
@@ -170,13 +194,18 @@ def test_a_command_that_sudo_refused_is_no_process() -> None:
 
 
 def test_an_exception_by_what_this_event_does_not_tell_keeps_a_rule_quiet() -> None:
-    """Without its command line no process is judged by a rule that excepts some command lines."""
     detection = (
         r"{sel: {Image|endswith: '\net.exe'}, known: {CommandLine|contains: backup}, condition: sel and not known}"
     )
     image = r"C:\Windows\System32\net.exe"
     assert meets(windows_event(4688, NewProcessName=image, CommandLine="net user"), PROCESSES, detection)
     assert not meets(windows_event(4688, NewProcessName=image), PROCESSES, detection)
+    by_parent = detection.replace("CommandLine", "ParentImage")
+    assert not meets(windows_event(4688, NewProcessName=image), PROCESSES, by_parent)
+    assert meets(windows_event(4688, NewProcessName=image, ParentProcessName="x"), PROCESSES, by_parent)
+    null = detection.replace("CommandLine|contains: backup", "CommandLine: null")
+    assert meets(windows_event(4688, NewProcessName=image, CommandLine="net user"), PROCESSES, null)
+    assert not meets(windows_event(4688, NewProcessName=image), PROCESSES, null)
     assert meets(windows_event(4688, NewProcessName=image), PROCESSES, r"sel: {Image|endswith: '\net.exe'}")
 
 

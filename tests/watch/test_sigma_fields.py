@@ -81,7 +81,7 @@ def test_a_recorded_audit_record_has_the_fields_that_the_agent_itself_reads(even
 
 def test_an_audit_record_is_read_from_the_journal_and_from_the_kernels_lines() -> None:
     kinds = {record.kind for event in recorded("linux") for record in read_records(event)}
-    assert {"audit/AVC", "audit/SECCOMP", "linux/process", "linux/process without arguments", "linux/web"} <= kinds
+    assert {"audit/AVC", "audit/SECCOMP", "audit/SYSCALL", "audit/EXECVE", "linux/process", "linux/web"} <= kinds
 
 
 def test_a_program_does_not_name_what_the_kernel_said() -> None:
@@ -161,6 +161,8 @@ def test_no_message_raises(text: str, cut: int, os_type: str, event_type: str) -
         ("LINUX", "type=SYSCALL msg=audit(1.1:1): x=1 command: ", "' a"),
         ("LINUX", "type=USER_AUTH msg=audit(1.1:1): msg='", "op="),
         ("LINUX", "Mar  2 09:16:02 h sudo: a : TTY=x ; ", "PWD=/ ; "),
+        ("LINUX", "Mar  2 09:16:02 h sudo: a : ", "TTY=; "),
+        ("PIHOLE", "Pi-hole blocked ", "a (A"),
         ("LINUX", "Mar  2 09:16:02 h pkexec: a: Executing command [USER=", "[COMMAND="),
         ("LINUX", "Mar  2 09:16:02 h doas: a ran command ", " as "),
         ("LINUX", "1 a b c d e ", "[a]"),

@@ -29,9 +29,12 @@ MET = {
         windows_event(4728, MemberSid="S-1-5-21-1-2-3-1104", TargetSid="S-1-5-21-1-2-3-512", SubjectUserName="alice"),
     ],
     "PowerShell was started with an encoded command": [
-        windows_event(4688, NewProcessName=r"C:\W\powershell.exe", CommandLine=f"powershell -e {'QUJD' * 10}="),
         windows_event(
-            4688, NewProcessName=r"C:\W\pwsh.exe",
+            4688, NewProcessName=r"C:\W\powershell.exe", ParentProcessName=r"C:\W\explorer.exe",
+            CommandLine=f"powershell -e {'QUJD' * 10}=",
+        ),
+        windows_event(
+            4688, NewProcessName=r"C:\W\pwsh.exe", ParentProcessName=r"C:\W\explorer.exe",
             CommandLine="pwsh $x='" + base64.b64encode("ab IEX $a".encode("utf-16-le")).decode() + "'",
         ),
     ],

@@ -34,6 +34,8 @@ LINUX = {"product": "linux", "service": "auditd"}
         (PROCESSES, "{sel: {Image: x}, not_this: {IntegrityLevel: System}, condition: sel and not not_this}",
          "no agent tells IntegrityLevel"),
         (PROCESSES, "sel: {OriginalFileName: null}", "no agent tells OriginalFileName"),
+        (PROCESSES, "sel: {Image: x, CommandLine: null}", "its absence is never certain"),
+        (SECURITY, "{sel: {EventID: 4625}, condition: %s sel}" % ("not " * 101), "more than 100 levels deep"),
         (PROCESSES, "sel: {Image|fieldref: OriginalFileName}", "no agent tells OriginalFileName"),
         (SECURITY, "sel: {EventID: 4625, IpAddress|expand: '%known%'}", "placeholder"),
         (SECURITY, "sel: {TargetUserName|foo: x}", "it is no rule"),

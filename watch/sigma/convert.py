@@ -42,6 +42,7 @@ SEVERITIES = {"informational": 1, "low": 2, "medium": 3, "high": 4, "critical": 
 USUAL_LEVEL = "medium"  # of a rule that says none
 LONGEST_TITLE_CHARS = 256
 MOST_VALUES = 20_000
+DEEPEST_NODE = 100
 _NAMESPACE = uuid.UUID("8a0c1f0e-6f5d-4f7e-9c1b-0d7c3d2b5a41")  # of rules without an id
 _OPERATORS = {
     CompareOperators.LT: "lt", CompareOperators.LTE: "lte", CompareOperators.GT: "gt", CompareOperators.GTE: "gte",
@@ -78,6 +79,8 @@ def convert_rule(document: dict[str, Any]) -> PlainRule:
     if None in conditions or not conditions:
         raise Invalid("it has no condition")
     node = _join("any", [_translate(one) for one in conditions])
+    if _depth(node) > DEEPEST_NODE:
+        raise Invalid(f"its condition is nested more than {DEEPEST_NODE} levels deep")
     if count_values(node) > MOST_VALUES:
         raise Invalid(f"it has more than {MOST_VALUES} values")
     source = rule.logsource
@@ -141,7 +144,7 @@ def _why_never(node: Node, sources: Sources, untold: list[str]) -> str:
         return f"it can never fire: no agent collects such records{f' ({wanted})' if wanted else ''}"
     if untold:
         return f"it can never fire: no agent tells {', '.join(untold)}, and without that it is never certain"
-    return "it can never fire: no kind of record has all the fields that it asks for"
+    return "it can never fire: what it asks to be absent is not always told, and so its absence is never certain"
 
 
 def _constants(node: Node, sources: Sources) -> set[str]:
@@ -167,6 +170,10 @@ def count_values(node: Node) -> int:
     if node[0] in ("all", "any", "not"):
         return sum(count_values(part) for part in node[1:])
     return len(node[4]) if node[0] == "text" else 1
+
+
+def _depth(node: Node) -> int:
+    return 1 + max(map(_depth, node[1:]), default=0) if node[0] in ("all", "any", "not") else 1
 
 
 def _translate(condition: Any) -> Node:

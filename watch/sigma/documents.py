@@ -18,12 +18,15 @@ DEEPEST = 32  # levels of lists and mappings
 
 
 def find_files(path: Path) -> list[Path]:
-    """The file `path`, or the `*.yml` and `*.yaml` below it, sorted. Raises `Invalid` when there is nothing."""
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.suffix in (".yml", ".yaml") and file.is_file())
-    if not path.is_file():
-        raise Invalid(f"{path} is neither a file nor a folder")
-    return [path]
+    """The file `path`, or the `*.yml` and `*.yaml` below it, sorted. Raises `Invalid` when it is neither."""
+    try:
+        if path.is_dir():
+            return sorted(file for file in path.rglob("*") if file.suffix in (".yml", ".yaml") and file.is_file())
+        if path.is_file():
+            return [path]
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read: {error.strerror or error}") from error
+    raise Invalid(f"{path} is neither a file nor a folder")
 
 
 def read_documents(path: Path) -> tuple[str, list[dict[str, Any]]]:

@@ -14,10 +14,8 @@ from core.messages import NO_ADDRESS
 from watch.sigma.audit import TYPES, read_audit, read_command
 from watch.sigma.kinds import (
     AUDIT,
-    CREATED,
-    CREATED_UNTOLD,
+    BLOCKED_QUERY,
     EXECUTED,
-    EXECUTED_UNTOLD,
     LINE,
     MACOS_EXECUTED,
     OWN_FIELDS,
@@ -87,7 +85,7 @@ def read_records(event: Event) -> list[Record]:
     repeated = _REPEATED.match(text) if text[:1] == "[" else None
     if repeated:
         text = text[repeated.end() :]
-    more = {"WINDOWS": _windows, "LINUX": _linux, "MACOS": _macos}.get(event.os_type)
+    more = {"WINDOWS": _windows, "LINUX": _linux, "MACOS": _macos, "PIHOLE": _pihole}.get(event.os_type)
     return [Record(line, event, lambda: _line_fields(text)), *(more(event, text) if more else ())]
 
 
@@ -103,12 +101,9 @@ def _windows(event: Event, text: str) -> Iterator[Record]:
     told = WINDOWS.get(int(head[3])) if head else None
     if head is None or told is None or head[2] != told[1]:
         return
-    kind = f"windows/{head[3]}"
-    if kind == CREATED and " CommandLine=" not in text:
-        kind = CREATED_UNTOLD
     begin = head.end() - 2
     more = text.replace('""', '"') if '""' in text else ""
-    yield Record(kind, event, lambda: _windows_fields(text, begin, head[1]), more)
+    yield Record(f"windows/{head[3]}", event, lambda: _windows_fields(text, begin, head[1]), more)
 
 
 def _windows_fields(text: str, begin: int, computer: str) -> Fields:
@@ -137,6 +132,9 @@ _STAMP = re.compile(r"\[ {0,8}\d{1,10}\.\d{1,9}\] ")
 _COMMAND = re.compile(r"\s{0,64}\S{1,256} : (?=[A-Z]{2,8}=)(?P<head>.{0,4096}?)COMMAND=(?P<command>.*)", re.DOTALL)
 _USER = re.compile(r"(?:^|; )USER=(\S{1,256}) ;")
 _FOLDER = re.compile(r"(?:^|; )PWD=(.{1,4096}?) ; ")
+# what sudo tells of a command, whether it ran it or not
+_SUDO = re.compile(r"\s{0,64}\S{1,256} : (?P<told>.{0,4096}?)(?: ; COMMAND=(?P<command>.*))?$", re.DOTALL)
+_SUDO_FIELD = re.compile(r"(?:^|; )(USER|TTY|PWD)=([^;]{1,4096}?) ?(?=;|$)")
 _PKEXEC = re.compile(r"\S{1,256}: Executing command \[USER=(\S{1,256}?)\] .{0,4096}?\[COMMAND=(.*)\]$", re.DOTALL)
 _DOAS = re.compile(r"\S{1,256} ran command (.*) as (\S{1,256}) from ", re.DOTALL)
 
@@ -148,8 +146,15 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _line_fields(text: str) -> Fields:
-    program, _ = _split(text)
-    return {"program": program} if program else {}
+    program, message = _split(text)
+    if not program:
+        return {}
+    fields = {"program": program}
+    if program == "sudo" and (head := _SUDO.match(message)):
+        fields |= dict(_SUDO_FIELD.findall(head["told"]))
+        if head["command"]:
+            fields["COMMAND"] = head["command"]
+    return fields
 
 
 def _find_command(program: str, message: str) -> Fields:
@@ -174,6 +179,15 @@ def _macos(event: Event, text: str) -> Iterator[Record]:
     fields = _find_command(program, message)
     if fields:
         yield Record(MACOS_EXECUTED, event, lambda: fields)
+
+
+_QUERY = re.compile(r"Pi-hole blocked (\S{1,1024}) \(([^()]{1,256})\) for ")
+
+
+def _pihole(event: Event, text: str) -> Iterator[Record]:
+    found = _QUERY.match(text)
+    if found:
+        yield Record(BLOCKED_QUERY, event, lambda: {"query": found[1], "record_type": found[2]})
 
 
 # Linux: lines as above, records of auditd, and requests to a web server
@@ -219,11 +233,10 @@ def _audit(event: Event, text: str, program: str) -> Iterator[Record]:
 
     more = "\n".join(read().values()) if _HEXADECIMAL.search(body) else ""
     yield Record(f"audit/{name}", event, read, more)
-    if name == "SYSCALL" and not ran:
-        yield Record(EXECUTED_UNTOLD, event, lambda: _of_audit(read(), []), more)
-    elif name == "SYSCALL":
+    if name == "SYSCALL":
         arguments = read_command(command)
-        yield Record("audit/EXECVE", event, lambda: _of_arguments(arguments))
+        if ran:
+            yield Record("audit/EXECVE", event, lambda: _of_arguments(arguments))
         quoted = " ".join(arguments) if "'" in command else ""
         yield Record(EXECUTED, event, lambda: _of_audit(read(), arguments), f"{more}\n{quoted}")
 

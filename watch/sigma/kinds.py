@@ -13,10 +13,11 @@ LINE = {"WINDOWS": "windows/line", "LINUX": "linux/line", "MACOS": "macos/line",
         "FIREWALL": "firewall/line"}  # fmt: skip
 # of every event, whatever its kind; exactly these names
 OWN_FIELDS = ("source_host", "os_type", "event_type", "severity", "source_ip", "user", "raw_message")
-EXECUTED, EXECUTED_UNTOLD = "linux/process", "linux/process without arguments"
+EXECUTED = "linux/process"
 MACOS_EXECUTED = "macos/process"
 WEB = "linux/web"
-CREATED, CREATED_UNTOLD = "windows/4688", "windows/4688 without CommandLine"
+BLOCKED_QUERY = "pihole/query"
+CREATED = "windows/4688"
 
 
 class Kind(NamedTuple):
@@ -24,7 +25,8 @@ class Kind(NamedTuple):
 
     `fields` are by the names that rules may call them, `loose` by those names in small letters, where case is of no
     matter. `constants` are the same in each record, in small letters, and `only` are all values that occur.
-    `derived` fields do not stand in the message as they are. With `arguments` there are a0, a1 and so on.
+    `unsure` fields are not told where the host does not audit them, or another program told the same. `derived` ones do
+    not stand in the message as they are. With `arguments` there are a0, a1 and so on.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Kind(NamedTuple):
     loose: Mapping[str, str] = {}
     constants: Mapping[str, str] = {}
     only: Mapping[str, frozenset[str]] = {}
+    unsure: frozenset[str] = frozenset()
     derived: frozenset[str] = frozenset()
     arguments: bool = False
 
@@ -112,6 +115,7 @@ AUDIT: Mapping[str, str] = {
 }
 _EXECUTIONS = frozenset({"execve", "execveat"})  # no other call of SYSCALL is an event
 
+_OF_LINES = ("program", "USER", "TTY", "PWD", "COMMAND")  # those in capitals are sudo's
 _WEB_FIELDS = {
     "c-ip": "c-ip", "cs-method": "cs-method", "c-uri": "c-uri", "cs-uri": "c-uri", "cs-uri-stem": "cs-uri-stem",
     "cs-uri-query": "cs-uri-query", "c-uri-query": "cs-uri-query", "sc-status": "sc-status", "cs-referer": "cs-referer",
@@ -119,9 +123,9 @@ _WEB_FIELDS = {
 }  # fmt: skip
 
 
-def _windows(number: int, without: str = "") -> Kind:
+def _windows(number: int) -> Kind:
     channel, provider, told = WINDOWS[number]
-    names = [name for name in told.split() if name != without]
+    names = told.split()
     fields = {name: name for name in (*names, "Computer")}
     constants = {"EventID": str(number), "Provider_Name": provider.lower(), "Channel": channel.lower()}
     if "Channel" in names:  # of the log that was cleared
@@ -131,21 +135,24 @@ def _windows(number: int, without: str = "") -> Kind:
     if number == 4688:
         loose |= _AS_OF_PROCESSES
     return Kind(
-        f"windows/{number}{' without ' + without if without else ''}", fields, loose, constants,
-        {"LogonType": _LOGON_TYPES} if number == 4624 else {},
+        f"windows/{number}", fields, loose, constants, {"LogonType": _LOGON_TYPES} if number == 4624 else {},
+        frozenset({"CommandLine", "ParentProcessName"} if number == 4688 else ()),
     )  # fmt: skip
 
 
 def _audit(name: str) -> Kind:
     fields = {one: one for one in (*AUDIT[name].split(), "type")}
     only = {"SYSCALL": _EXECUTIONS} if name == "SYSCALL" else {}
-    derived = frozenset({"SYSCALL"})
-    return Kind(f"audit/{name}", fields, {}, {"type": name.lower()}, only, derived, arguments=name == "EXECVE")
+    return Kind(
+        f"audit/{name}", fields, {}, {"type": name.lower()}, only, derived=frozenset({"SYSCALL"}),
+        arguments=name == "EXECVE",
+    )  # fmt: skip
 
 
-def _processes(name: str, *fields: str) -> Kind:
-    loose = {field.lower(): field for field in fields}
-    return Kind(name, dict(zip(fields, fields, strict=True)), loose, derived=frozenset({"User"}))
+def _processes(name: str, *fields: str, unsure: tuple[str, ...] = ()) -> Kind:
+    loose = {field.lower(): field for field in (*fields, *unsure)}
+    named = {field: field for field in (*fields, *unsure)}
+    return Kind(name, named, loose, unsure=frozenset(unsure), derived=frozenset({"User"}))
 
 
 def _lines(name: str, *fields: str) -> Kind:
@@ -155,14 +162,15 @@ def _lines(name: str, *fields: str) -> Kind:
 def _table() -> dict[str, Kind]:
     kinds = [
         *(_windows(number) for number in WINDOWS),
-        _windows(4688, without="CommandLine"),
         *(_audit(name) for name in AUDIT),
-        _processes(EXECUTED, "Image", "CommandLine", "User", "ProcessId", "ParentProcessId"),
-        _processes(EXECUTED_UNTOLD, "Image", "User", "ProcessId", "ParentProcessId"),
+        _processes(
+            EXECUTED, "Image", "User", unsure=("CommandLine", "ProcessId", "ParentProcessId", "CurrentDirectory"),
+        ),
         _processes(MACOS_EXECUTED, "Image", "CommandLine", "User", "CurrentDirectory"),
         Kind(WEB, _WEB_FIELDS, derived=frozenset({"c-uri", "cs-uri-stem", "cs-uri-query", "cs-referer",
                                                   "cs-user-agent"})),
-        *(_lines(name, *(("program",) if name in ("linux/line", "macos/line") else ())) for name in LINE.values()),
+        _lines(BLOCKED_QUERY, "query", "record_type"),
+        *(_lines(name, *(_OF_LINES if name in ("linux/line", "macos/line") else ())) for name in LINE.values()),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 
@@ -170,7 +178,7 @@ def _table() -> dict[str, Kind]:
 KINDS = _table()
 
 _PROCESSES = {
-    "windows": (CREATED, CREATED_UNTOLD), "linux": (EXECUTED, EXECUTED_UNTOLD), "macos": (MACOS_EXECUTED,),
+    "windows": (CREATED,), "linux": (EXECUTED,), "macos": (MACOS_EXECUTED,),
 }  # fmt: skip
 _AUTH_PROGRAMS = (
     "sshd", "sshd-session", "sshd-auth", "dropbear", "sudo", "su", "su-l", "login", "pkexec", "doas", "polkitd",
@@ -219,6 +227,8 @@ def _of_category(product: str | None, category: str) -> Iterable[str]:
         return _PROCESSES.get(product, ()) if product else [name for names in _PROCESSES.values() for name in names]
     if category == "ps_script" and product in ("windows", None):
         return ("windows/4104",)
+    if category == "dns" and product in ("pihole", None):
+        return (BLOCKED_QUERY,)
     if category == "webserver" and product in ("linux", None):
         return (WEB,)
     return ()
@@ -227,8 +237,7 @@ def _of_category(product: str | None, category: str) -> Iterable[str]:
 def _of_windows(service: str | None, has_fields: bool) -> Iterable[str]:
     if not service:
         return [name for name in KINDS if name.startswith("windows/")] if has_fields else ("windows/line",)
-    names = [f"windows/{number}" for number, told in WINDOWS.items() if told[0] == _LOGS.get(service)]
-    return [*names, CREATED_UNTOLD] if CREATED in names else names
+    return [f"windows/{number}" for number, told in WINDOWS.items() if told[0] == _LOGS.get(service)]
 
 
 def _of_linux(service: str | None, has_fields: bool) -> Iterable[str]:

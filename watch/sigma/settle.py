@@ -33,13 +33,21 @@ def settle(node: Node, kind: Kind, sure: bool = True, all_told: bool = False) ->
         return not part if isinstance(part, bool) else ["not", part]
     if not node[1]:
         return _possible(node)
-    node = _rename(node, kind)
+    return _settle_field(_rename(node, kind), kind, sure, all_told)
+
+
+def _settle_field(node: Node, kind: Kind, sure: bool, all_told: bool) -> Settled:
     width = 2 if node[0] == "same" else 1
     names = [kind.find(name) for name in node[1 : 1 + width]]
     if None in names:
         return node if all_told else not sure
     node = [node[0], *names, *node[1 + width :]]
-    return node if width == 2 else _settle_told(node, node[1], kind)
+    settled = node if width == 2 else _settle_told(node, node[1], kind)
+    unsure = [name for name in names if name in kind.unsure]
+    if sure or all_told or not unsure or isinstance(settled, bool):
+        return settled
+    # it may be so wherever that is not told
+    return settled[0] == "exists" or ["any", settled, *(["not", ["exists", name]] for name in unsure)]
 
 
 def _join(how: str, parts: list[Settled]) -> Settled:
@@ -59,7 +67,7 @@ def _settle_told(node: Node, name: str, kind: Kind) -> Settled:
     if name in kind.only and not any(_holds(node, name, value) for value in kind.only[name]):
         return False
     nothing = _NOTHING.get(kind.name.partition("/")[0], frozenset()) | {""}
-    if node[0] == "text" and node[2] == "is" and not nothing.isdisjoint(node[4]):
+    if node[0] == "text" and node[2] == "is" and name not in kind.unsure and not nothing.isdisjoint(node[4]):
         values = [value for value in node[4] if value not in nothing]
         absent: Node = ["not", ["exists", name]]
         return ["any", absent, [*node[:4], values]] if values else absent
