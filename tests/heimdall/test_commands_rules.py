@@ -13,6 +13,8 @@ import pytest
 from heimdall_home import outside
 from waiting import wait_until
 
+from heimdall import sigma_rules
+from heimdall.main import main
 from watch.sigma.match import read_plain
 
 OWN = Path(__file__).parent.parent.parent / "watch" / "sigma" / "own"
@@ -147,6 +149,18 @@ def test_our_own_examples_are_added_without_a_word(typed: Typed, home: Path) -> 
     assert (added.returncode, added.stderr) == (0, "")
     assert "0 not converted" in added.stdout
     assert len(read_plain(home / "sigma")) == len(list((home / "sigma").glob("*.yml"))) >= 12
+
+
+def test_what_takes_long_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        write(tmp_path / "rules" / f"{number}.yml", f"rule {number}")
+    monkeypatch.setattr(sigma_rules, "SAY_SECONDS", 0.0)
+    monkeypatch.setenv("HEIMDALL_HOME", str(tmp_path / "home"))
+    assert main(["rules", "add", str(tmp_path / "rules")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"{what} {number} of 3" for what in ("read", "kept") for number in (1, 2, 3)]
 
 
 def test_ctrl_c_leaves_whole_rules_and_nothing_half_done(home: Path, tmp_path: Path) -> None:

@@ -143,6 +143,15 @@ def test_whoever_is_not_asked_would_have_said_no() -> None:
     assert met > 100
 
 
+def test_where_the_search_for_all_texts_cannot_be_made_every_rule_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match, "_PATTERNS_BYTES", 1_000)
+    rules = Ruleset(all_rules())
+    for event in everything()[::7]:
+        found = rules.match(event)
+        assert {rule.id for rule in found} == asked_one_by_one(event)
+        assert len({rule.id for rule in found}) == len(found)
+
+
 MESSAGES = [event.raw_message for event in everything()] + [event.raw_message for _, event, *_ in CONSTRUCTS]
 PIECES = st.sampled_from(MESSAGES) | st.text(max_size=30) | st.sampled_from(
     ['"', " ", "ALICE", "Straße", "ſ", "İ", "Σ", "\ud800", "\0", "\n", "NoProfile", "/etc/sudoers", " command: "]

@@ -23,7 +23,7 @@ log = logging.getLogger("heimdall.watch")
 FORMAT = 1
 _PATTERNS_BYTES = 64 * 1024 * 1024  # that the search for all literals of a kind may take
 _SETTLED_NS = 2_000_000_000
-_LITERALS_CHARS = 1_000_000  # of one kind; what comes above is asked each time
+_LITERALS_CHARS = 400_000  # of one kind; what comes above is asked each time
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -158,7 +158,7 @@ class _Group:
         self._by_number = list(by_literal.values())
         self._search = _search_all(list(by_literal))
         if self._search is None:
-            self._always += [asked for found in self._by_number for asked in found]
+            self._always = [asked for asked, _ in rules]
 
     def match(self, record: Record, folded: str) -> list[Rule]:
         asked = self._always

@@ -7,6 +7,7 @@ author says that it must not be.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 from watch.sigma.fields import Record
@@ -42,12 +43,24 @@ def _settle_field(node: Node, kind: Kind, sure: bool, all_told: bool) -> Settled
     if None in names:
         return node if all_told else not sure
     node = [node[0], *names, *node[1 + width :]]
-    settled = node if width == 2 else _settle_told(node, node[1], kind)
+    if width == 2:
+        node = _with_constants(node, kind.constants)
+        if node[0] == "same" and not kind.constants.keys().isdisjoint(node[1:3]):
+            return not sure
+    settled = node if node[0] == "same" else _settle_told(node, node[1], kind)
     unsure = [name for name in names if name in kind.unsure]
     if sure or all_told or not unsure or isinstance(settled, bool):
         return settled
     # it may be so wherever that is not told
     return settled[0] == "exists" or ["any", settled, *(["not", ["exists", name]] for name in unsure)]
+
+
+def _with_constants(node: Node, constants: Mapping[str, str]) -> Node:
+    """A comparison with a field that is always the same is one with a text."""
+    _, one, other, how = node
+    if other not in constants and how == "is":
+        one, other = other, one
+    return ["text", one, how, False, [constants[other]]] if other in constants else node
 
 
 def _join(how: str, parts: list[Settled]) -> Settled:
