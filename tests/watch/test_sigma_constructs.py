@@ -67,6 +67,7 @@ CONSTRUCTS = [
     ("re with i", POWERSHELL, PROCESSES, "sel: {CommandLine|re|i: 'noprofile'}", True),
     ("re with m and s", POWERSHELL, PROCESSES, "sel: {CommandLine|re|i|m|s: '^power.*enc'}", True),
     ("cased", POWERSHELL, PROCESSES, "sel: {CommandLine|cased|contains: NoProfile}", True),
+    ("cased, of what is always the same", FAILED, SECURITY, "sel: {Channel|cased: Security, EventID|re: ^46}", True),
     ("cased, in another case", POWERSHELL, PROCESSES, "sel: {CommandLine|contains|cased: noprofile}", False),
     ("wide base64offset", POWERSHELL, PROCESSES, "sel: {CommandLine|wide|base64offset|contains: DownloadString}", True),
     ("utf16 base64offset", POWERSHELL, PROCESSES, "sel: {CommandLine|utf16|base64offset|contains: other}", False),

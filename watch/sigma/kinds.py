@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     """One kind of record.
 
     `fields` are by the names that rules may call them, `loose` by those names in small letters, where case is of no
-    matter. `constants` are the same in each record, in small letters, and `only` are all values that occur.
+    matter. `constants` are the same in each record, and `only` are all values that occur.
     `unsure` fields are not told where the host does not audit them, or another program told the same. `derived` ones do
     not stand in the message as they are. With `arguments` there are a0, a1 and so on.
     """
@@ -127,7 +127,7 @@ def _windows(number: int) -> Kind:
     channel, provider, told = WINDOWS[number]
     names = told.split()
     fields = {name: name for name in (*names, "Computer")}
-    constants = {"EventID": str(number), "Provider_Name": provider.lower(), "Channel": channel.lower()}
+    constants = {"EventID": str(number), "Provider_Name": provider, "Channel": channel}
     if "Channel" in names:  # of the log that was cleared
         del constants["Channel"]
     loose = {name.lower(): name for name in fields} | {"hostname": "Computer", "computername": "Computer"}
@@ -144,7 +144,7 @@ def _audit(name: str) -> Kind:
     fields = {one: one for one in (*AUDIT[name].split(), "type")}
     only = {"SYSCALL": _EXECUTIONS} if name == "SYSCALL" else {}
     return Kind(
-        f"audit/{name}", fields, {}, {"type": name.lower()}, only, derived=frozenset({"SYSCALL"}),
+        f"audit/{name}", fields, {}, {"type": name}, only, derived=frozenset({"SYSCALL"}),
         arguments=name == "EXECVE",
     )  # fmt: skip
 
