@@ -151,6 +151,18 @@ def test_our_own_examples_are_added_without_a_word(typed: Typed, home: Path) -> 
     assert len(read_plain(home / "sigma")) == len(list((home / "sigma").glob("*.yml"))) >= 12
 
 
+def test_what_is_kept_is_converted_anew_from_where_it_is_kept(typed: Typed, home: Path) -> None:
+    typed("add", OWN)
+    before = {path.name: path.read_bytes() for path in (home / "sigma").iterdir()}
+    for path in (home / "sigma").glob("*.json"):
+        path.write_text(path.read_text().replace('"format":1', '"format":0'))
+    old = typed("list")
+    assert (old.stdout, "is left out (it is of another version): add the rule again" in old.stderr) == ("", True)
+    again = typed("add", home / "sigma")
+    assert (again.returncode, "0 not converted" in again.stdout) == (0, True)
+    assert {path.name: path.read_bytes() for path in (home / "sigma").iterdir()} == before
+
+
 def test_what_takes_long_says_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
