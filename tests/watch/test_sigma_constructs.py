@@ -27,6 +27,7 @@ CONSTRUCTS = [
     ("a part is not the whole", FAILED, SECURITY, "sel: {TargetUserName: alic}", False),
     ("of a list one is enough", FAILED, SECURITY, "sel: {TargetUserName: [bob, alice]}", True),
     ("a number", FAILED, SECURITY, "sel: {EventID: 4625, LogonType: 3}", True),
+    ("a hexadecimal number that YAML has read", FAILED, SECURITY, "sel: {Status: 0xC000006D}", True),
     ("another number", FAILED, SECURITY, "sel: {EventID: 4625, LogonType: 10}", False),
     ("* is anything", FAILED, SECURITY, r"sel: {ProcessName: 'C:\\a*exe'}", True),
     ("* inside and ? is one character", FAILED, SECURITY, "sel: {Status: '0x*00?d'}", True),

@@ -1,4 +1,4 @@
-"""From a Sigma rule to its plain form. It alone, and `watch.sigma.documents`, import pySigma, which is large."""
+"""From a Sigma rule to its plain form. Whoever imports this, or its neighbours, has pySigma, which is large."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def _translate_value(field: str, value: Any) -> Node:
     elif isinstance(value, SigmaRegularExpression):
         node = ["re", field, _translate_pattern(value)]
     elif type(value) is SigmaNumber:
-        node = ["text", field, "is" if field else "contains", False, [str(value.number)]]
+        node = ["text", field, "is" if field else "contains", False, _write_number(value.number)]
     elif isinstance(value, SigmaBool):
         node = ["text", field, "is" if field else "contains", False, [str(value.boolean).lower()]]
     elif field:
@@ -223,6 +223,11 @@ def _translate_value(field: str, value: Any) -> Node:
     if node is None:
         raise Invalid(f"it has a modifier that is not supported ({type(value).__name__})")
     return node
+
+
+def _write_number(number: float) -> list[str]:
+    """A number as messages have it. Windows writes some hexadecimal, and YAML reads those as any other."""
+    return [str(number), hex(number)] if isinstance(number, int) and number > 0xFFFF else [str(number)]
 
 
 def _translate_of_field(field: str, value: Any) -> Node | None:

@@ -85,7 +85,7 @@ def read_records(event: Event) -> list[Record]:
     repeated = _REPEATED.match(text) if text[:1] == "[" else None
     if repeated:
         text = text[repeated.end() :]
-    more = {"WINDOWS": _windows, "LINUX": _linux, "MACOS": _macos, "PIHOLE": _pihole}.get(event.os_type)
+    more = _MORE.get(event.os_type)
     return [Record(line, event, lambda: _line_fields(text)), *(more(event, text) if more else ())]
 
 
@@ -129,12 +129,9 @@ _LINE = re.compile(
     r" (?:\S{0,255}[^\s:] )?(?:[a-z]\w{1,9}\.[a-z]{3,7} )?" + _PROGRAM + r")"
 )
 _STAMP = re.compile(r"\[ {0,8}\d{1,10}\.\d{1,9}\] ")
-_COMMAND = re.compile(r"\s{0,64}\S{1,256} : (?=[A-Z]{2,8}=)(?P<head>.{0,4096}?)COMMAND=(?P<command>.*)", re.DOTALL)
-_USER = re.compile(r"(?:^|; )USER=(\S{1,256}) ;")
-_FOLDER = re.compile(r"(?:^|; )PWD=(.{1,4096}?) ; ")
 # what sudo tells of a command, whether it ran it or not
 _SUDO = re.compile(r"\s{0,64}\S{1,256} : (?P<told>.{0,4096}?)(?: ; COMMAND=(?P<command>.*))?$", re.DOTALL)
-_SUDO_FIELD = re.compile(r"(?:^|; )(USER|TTY|PWD)=([^;]{1,4096}?) ?(?=;|$)")
+_SUDO_FIELD = re.compile(r"(?:^|; )(USER|TTY|PWD|GROUP|HOST|ENV|TSID|CHROOT)=([^;]{1,4096}?) ?(?=;|$)")
 _PKEXEC = re.compile(r"\S{1,256}: Executing command \[USER=(\S{1,256}?)\] .{0,4096}?\[COMMAND=(.*)\]$", re.DOTALL)
 _DOAS = re.compile(r"\S{1,256} ran command (.*) as (\S{1,256}) from ", re.DOTALL)
 
@@ -159,10 +156,11 @@ def _line_fields(text: str) -> Fields:
 
 def _find_command(program: str, message: str) -> Fields:
     """What a line of sudo, pkexec or doas tells of a command that it ran; empty when it ran none."""
-    if program == "sudo" and (ran := _COMMAND.match(message)):
-        user, folder = _USER.search(ran["head"]), _FOLDER.search(ran["head"])
-        fields = _of_command(ran["command"], user[1] if user else "root")
-        return fields | {"CurrentDirectory": folder[1]} if folder else fields
+    # what stands before these says why it was refused
+    if program == "sudo" and (ran := _SUDO.match(message)) and ran["command"] and _SUDO_FIELD.match(ran["told"]):
+        told = dict(_SUDO_FIELD.findall(ran["told"]))
+        fields = _of_command(ran["command"], told.get("USER", "root"))
+        return fields | {"CurrentDirectory": told["PWD"]} if "PWD" in told else fields
     if program == "pkexec" and (ran := _PKEXEC.match(message)):
         return _of_command(ran[2], ran[1])
     if program == "doas" and (ran := _DOAS.match(message)):
@@ -253,3 +251,6 @@ def _of_audit(record: Fields, arguments: list[str]) -> Fields:
         "CommandLine": " ".join(arguments) or None,
     }  # fmt: skip
     return {name: value for name, value in named.items() if value}
+
+
+_MORE = {"WINDOWS": _windows, "LINUX": _linux, "MACOS": _macos, "PIHOLE": _pihole}
