@@ -109,6 +109,19 @@ def test_what_was_counted_is_kept_when_the_rules_are_read_again(tmp_path: Path) 
     assert told(Ruleset(changed, before=first), failed(3)) == [[]]
 
 
+def test_whoever_counts_with_a_memory_of_their_own_is_told_the_group_and_nothing_is_counted(tmp_path: Path) -> None:
+    rules = Ruleset(converted(tmp_path, type="value_count", condition={"gte": 2, "field": "TargetUserName"})[0])
+    for second in range(5):
+        ((rule, record),) = rules.find(failed(second, user=f"User{second}"))
+    ((counting, asked),) = rules.counting[rule.id]
+    assert (rule.title, counting.title, asked.number, asked.seconds) == ("base", "counted", 2, 60)
+    assert rules.silent == {rule.id}
+    assert count.find_group(asked, rule.id, record) == (("192.0.2.9",), "user4")
+    ((_, without),) = rules.find(failed(0, "-"))
+    assert count.find_group(asked, rule.id, without) is None
+    assert told(rules, failed(6)) == [[]]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

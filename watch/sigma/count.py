@@ -37,6 +37,23 @@ class Count(msgspec.Struct, frozen=True):
     generate: bool = False
 
 
+def find_group(count: Count, rule: str, record: Record) -> tuple[tuple[str, ...], str] | None:
+    """The group in which `record`, which meets `rule`, counts, and the value that counts (empty: the event itself).
+
+    `None` when it lacks a field that is asked for.
+    """
+    kind = KINDS.get(record.kind)
+    found: list[str] = []
+    for field in count.fields[rule]:
+        name = kind.find(field) if kind else None
+        value = (record.get(name) or kind.constants.get(name)) if kind and name else None
+        if value is None:
+            return None
+        found.append(value[:LONGEST_VALUE_CHARS].casefold())
+    value = found.pop() if count.values else ""
+    return tuple(found), value
+
+
 class Counter:
     """What was counted for one rule. It holds a bounded state, whatever comes."""
 
@@ -47,16 +64,8 @@ class Counter:
 
     def add(self, rule: str, record: Record) -> bool:
         """Count an event that meets `rule`; whether the number is full. An event that lacks a field is not counted."""
-        kind = KINDS.get(record.kind)
-        key: list[str] = []
-        for field in self.count.fields[rule]:
-            name = kind.find(field) if kind else None
-            value = (record.get(name) or kind.constants.get(name)) if kind and name else None
-            if value is None:
-                return False
-            key.append(value[:LONGEST_VALUE_CHARS].casefold())
-        value = key.pop() if self.count.values else ""
-        return self._add(tuple(key), value, _seconds(record))
+        found = find_group(self.count, rule, record)
+        return found is not None and self._add(*found, _seconds(record))
 
     def _add(self, group: tuple[str, ...], value: str, at: float) -> bool:
         seen = self._groups.pop(group, [])

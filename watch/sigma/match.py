@@ -69,7 +69,9 @@ class Ruleset:
     for. It never raises, whatever a host has sent. `len(ruleset)` counts the rules.
 
     A rule that counts others is met by the event that makes the number full, and then counts anew. The times are the
-    events' own; what was counted is kept when `before` is given, and lost when the process ends.
+    events' own; what was counted is kept when `before` is given, and lost when the process ends. Whoever counts with a
+    memory of their own asks `find`, which counts nothing, has the rules that count in `counting` and the group of an
+    event by `watch.sigma.count.find_group`, and leaves out those in `silent`.
     """
 
     def __init__(self, rules: Iterable[PlainRule] = (), stamp: Stamp = (), before: Ruleset | None = None) -> None:
@@ -92,13 +94,12 @@ class Ruleset:
             for name, (_, count) in counted.items()
         }
         # by the rules that they count
-        self._counting: dict[str, list[tuple[Rule, Counter]]] = {}
+        self.counting: dict[str, list[tuple[Rule, Count]]] = {}
         for name, (plain, count) in counted.items():
             for one in count.fields:
-                told = Rule(name, plain.title, plain.severity), self._counters[name]
-                self._counting.setdefault(one, []).append(told)
+                self.counting.setdefault(one, []).append((Rule(name, plain.title, plain.severity), count))
         loud = {one for _, count in counted.values() if count.generate for one in count.fields}
-        self._silent = self._counting.keys() - loud
+        self.silent = frozenset(self.counting.keys() - loud)
 
     def __len__(self) -> int:
         return self._count
@@ -121,23 +122,31 @@ class Ruleset:
 
     def match(self, event: Event) -> list[Rule]:
         """The rules that `event` meets, the gravest first."""
+        found = self.find(event)
+        if not found:
+            return []
+        met = {rule.id: rule for rule, _ in found}
+        for rule, record in found:
+            for counting, _ in self.counting.get(rule.id, ()):
+                if self._counters[counting.id].add(rule.id, record):
+                    met[counting.id] = counting
+        return sorted(
+            (rule for rule in met.values() if rule.id not in self.silent), key=lambda rule: (-rule.severity, rule.id)
+        )
+
+    def find(self, event: Event) -> list[tuple[Rule, Record]]:
+        """The rules that `event` meets, each with the first record that meets it, without any that count."""
         if not self._groups:
             return []
         folded = ""
-        met: dict[str, Rule] = {}
+        met: dict[str, tuple[Rule, Record]] = {}
         for record in read_records(event):
             group = self._groups.get(record.kind)
             if group is not None:
                 folded = folded or event.raw_message.casefold()
                 for rule in group.match(record, folded):
-                    if rule.id not in met:
-                        met[rule.id] = rule
-                        for counting, counter in self._counting.get(rule.id, ()):
-                            if counter.add(rule.id, record):
-                                met[counting.id] = counting
-        for silent in self._silent.intersection(met) if met else ():
-            del met[silent]
-        return sorted(met.values(), key=lambda rule: (-rule.severity, rule.id)) if met else []
+                    met.setdefault(rule.id, (rule, record))
+        return list(met.values())
 
 
 class _Group:
