@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 from core.errors import Invalid
 from core.messages import NO_ADDRESS
@@ -22,7 +23,25 @@ from watch.event_rules import Before, EventRule
 
 MOST_SUBJECTS = 50_000  # of a rule; beyond it those are forgotten of which nothing came for the longest time
 NAMED_HOSTS = 5
+SIGMA, SIGMA_MINUTES = "sigma", 10.0
 LONGEST_NAME = 100
+
+
+class Met(Protocol):
+    """A rule of Sigma that an event meets."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def severity(self) -> int: ...
+
+
+class Sigma(Protocol):
+    """What finds the rules of Sigma that an event meets."""
+
+    def match(self, event: StoredEvent) -> Sequence[Met]: ...
 
 
 @dataclass(slots=True)
@@ -60,7 +79,7 @@ class Detection:
     """`rules` by their names.
 
     `changed` are the subjects of which it knows something else than what was kept, `over` those of which something was
-    found that is over; whoever keeps them clears both.
+    found that is over; whoever keeps them clears both. `sigma` is asked of every event, if there is one.
     """
 
     def __init__(self, rules: Mapping[str, EventRule]) -> None:
@@ -77,12 +96,13 @@ class Detection:
             if rule.before is not None:
                 self._before[rule.before.event_type].append((_first(name), rule))
         self._windows: dict[str, dict[str, Window]] = defaultdict(dict)
+        self.sigma: Sigma | None = None
         self.changed: set[Subject] = set()
         self.over: list[Subject] = []
 
     def remember(self, kept: Mapping[Subject, str]) -> None:
         """What was kept before; of rules that are gone it is forgotten, and what they have found is over."""
-        known = {*self._rules, *map(_first, self._rules)}
+        known = {*self._rules, *map(_first, self._rules), SIGMA}
         for subject, text in kept.items():
             if subject.rule in known:
                 self._windows[subject.rule][subject.name] = Window.unpack(text)
@@ -98,6 +118,8 @@ class Detection:
         """What the rules find in `events`, the next ones in the order of their ids."""
         found: list[Finding] = []
         for event in events:
+            if self.sigma is not None and (met := self.sigma.match(event)):
+                found += self._take_met(met, event)
             rules = [*self._by_type.get(event.event_type, ()), *self._of_every_type]
             firsts = self._before.get(event.event_type, ())
             if not rules and not firsts:
@@ -109,6 +131,20 @@ class Detection:
                     self._note(
                         Subject(name, subject), str(event.id), event.source_host, at, stored_at, rule.before.count
                     )
+        return found
+
+    def _take_met(self, met: Sequence[Met], event: StoredEvent) -> list[Finding]:
+        """Each rule of Sigma is told once of each host, and again when it was not met for a while."""
+        at, stored_at = _times(event)
+        found = []
+        for rule in met:
+            subject = Subject(SIGMA, f"{rule.id} {event.source_host}")
+            window = self._note(subject, str(event.id), event.source_host, at, stored_at, 1)
+            if not window.found:
+                window.found = True
+                text = f"{printable(rule.title)[:LONGEST_NAME]}, on {event.source_host}"
+                since = datetime.fromtimestamp(at / 1000, UTC)
+                found.append(Finding(subject, event.source_host, rule.severity, text, since, lasts=False))
         return found
 
     def _apply(self, name: str, rule: EventRule, event: StoredEvent, at: int, stored_at: int) -> Finding | None:
@@ -167,6 +203,8 @@ class Detection:
                 del windows[one]
 
     def _minutes(self, name: str) -> float:
+        if name == SIGMA:
+            return SIGMA_MINUTES
         rule = self._rules.get(name)
         if rule is not None:
             return rule.within_minutes

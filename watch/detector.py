@@ -11,6 +11,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.clock import utc_now
 from core.errors import HeimdallError
@@ -21,6 +23,9 @@ from store.detections import Step
 from store.slots import Slot
 from watch.detection import Detection
 from watch.rulebook import Rulebook
+
+if TYPE_CHECKING:
+    from watch.sigma.match import Ruleset
 
 log = logging.getLogger("watch.detector")
 
@@ -34,10 +39,11 @@ Tell = Callable[[Sequence[Alert], Sequence[Alert]], None]
 
 
 class Detector:
-    """`tell` hears of the alerts that were opened and resolved."""
+    """Rules of Sigma are in `folder`; `tell` hears of the alerts that were opened and resolved."""
 
-    def __init__(self, store: Store, rulebook: Rulebook, slot: Slot, tell: Tell) -> None:
-        self._store, self._rulebook, self._slot, self._tell = store, rulebook, slot, tell
+    def __init__(self, store: Store, rulebook: Rulebook, folder: Path, slot: Slot, tell: Tell) -> None:
+        self._store, self._rulebook, self._folder, self._slot, self._tell = store, rulebook, folder, slot, tell
+        self._ruleset: Ruleset | None = None
         self._detection: Detection | None = None
         self._edition = 0
         self._cursor = 0
@@ -65,6 +71,8 @@ class Detector:
                 return POLL_SECONDS
         if self._detection is None or self._edition != self._rulebook.refresh():
             self._detection = await asyncio.to_thread(self._begin)
+        if looks_around:
+            self._detection.sigma = await asyncio.to_thread(self._read_sigma)
         read, kept = await asyncio.to_thread(self._step, self._detection, looks_around)
         if kept is None:
             log.info("another has read the events meanwhile")
@@ -73,11 +81,20 @@ class Detector:
             self._tell(*kept)
         return BUSY_SECONDS if read == BATCH_EVENTS else POLL_SECONDS
 
+    def _read_sigma(self) -> Ruleset | None:
+        if self._ruleset is None and not self._folder.is_dir():
+            return None
+        from watch.sigma.match import Ruleset  # noqa: PLC0415 -- it is large, and most have no rule of Sigma
+
+        self._ruleset = Ruleset.read(self._folder, self._ruleset)
+        return self._ruleset if len(self._ruleset) else None
+
     def _begin(self) -> Detection:
         self._edition = self._rulebook.edition
         detection = Detection(self._rulebook.rules.rule)
         self._cursor = self._store.detections.begin()
         detection.remember(self._store.detections.read_windows())
+        detection.sigma = self._read_sigma()
         return detection
 
     def _step(self, detection: Detection, looks_around: bool) -> tuple[int, Kept]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
 from faults_site import Site
 from judged import judging
+from part import ROOT
 from people import Person
 from service_client import ServiceClient, service_client
 from waiting import wait_until
@@ -22,9 +26,11 @@ pytestmark = pytest.mark.mosquitto
 Often = Callable[[int], int]
 
 
-def happen(client: ServiceClient, host: str, event_type: EventType, address: str, times: int = 1) -> None:
+def happen(
+    client: ServiceClient, host: str, event_type: EventType, address: str, times: int = 1, message: str = "planted"
+) -> None:
     for _ in range(times):
-        event = Event(uuid7(), utc_now(), host, "LINUX", event_type, 3, "planted", address, "root")
+        event = Event(uuid7(), utc_now(), host, "LINUX", event_type, 3, message, address, "root")
         client.publish(topics.host_topic(host, topics.EVENTS), encode(event))
 
 
@@ -52,6 +58,27 @@ def test_a_watch_killed_again_and_again_finds_every_attack_once(
         happen(client, "beta", "LOG_TAMPERING", "N/A")
         wait_until(lambda: alerts(here, "log_tampering") == ["beta"], "it goes on")
     assert sorted(alerts(here, "brute_force")) == sorted(addresses)
+
+
+def test_rules_of_sigma_are_followed_once_they_are_added_and_by_a_watch_that_was_killed(here: Site) -> None:
+    accepted = "Mar  2 09:16:02 h sshd[7]: Accepted password for root from 203.0.113.9 port 55112 ssh2"
+    query = "SELECT source_host, text FROM alerts WHERE kind = 'sigma' ORDER BY id"
+    with judging(here), service_client(here, "api") as client:
+        happen(client, "alpha", "LOGIN_SUCCESS", "203.0.113.9", message=accepted)
+        added = [sys.executable, "-m", "heimdall", "rules", "add", str(ROOT / "watch" / "sigma" / "own")]
+        subprocess.run(added, env={**os.environ, **here.environment}, check=True, capture_output=True)
+
+        def is_found() -> bool:
+            happen(client, "beta", "LOGIN_SUCCESS", "203.0.113.9", message=accepted)
+            return bool(here.rows(query))
+
+        wait_until(is_found, "the rules are read and followed")
+        here.judge.restart()
+        happen(client, "beta", "LOGIN_SUCCESS", "203.0.113.9", message=accepted)
+        happen(client, "alpha", "LOGIN_SUCCESS", "203.0.113.9", message=accepted)
+        wait_until(lambda: len(here.rows(query)) == 2, "what is new is found")
+    text = "root logged in by SSH with a password, from elsewhere"
+    assert here.rows(query) == [("beta", f"{text}, on beta"), ("alpha", f"{text}, on alpha")]
 
 
 def test_an_attack_is_told_once_and_what_it_leads_to(here: Site) -> None:
