@@ -133,7 +133,7 @@ class Alert:
     """Something that somebody should know. `since` is when it began, `opened_at` when it was known; UTC.
 
     `kind` is crashed, silent, zombie, overdue or clone; `source_host` the host that it is about. `incident` is that of
-    all alerts that were opened together.
+    all alerts that were opened together. `acked_by` is who has seen to it, since `acked_at`.
     """
 
     id: str
@@ -145,6 +145,8 @@ class Alert:
     text: str
     resolved_at: Optional[datetime] = None
     incident: str = ""
+    acked_at: Optional[datetime] = None
+    acked_by: Optional[str] = None
 
 
 @dataclass

@@ -11,15 +11,20 @@ from store.notices import Words
 NAMED_IN_TITLE, NAMED_IN_BODY = 3, 100
 
 
-def describe_opened(alerts: Sequence[Alert], more: bool) -> Words:
-    """Title and body for hosts that are missed; `more`: of the same incident others were told before."""
+def describe_opened(alerts: Sequence[Alert], more: bool, behind: Sequence[Alert] = ()) -> Words:
+    """Title and body for hosts that are missed; `more`: of the same incident others were told before.
+
+    Hosts that are `behind` them cannot be reached either.
+    """
     if len(alerts) == 1 and not more:
         [one] = alerts
         gone = one.resolved_at is not None
         title = f"{one.source_host} was missed for {_lasted(one)}" if gone else one.text
     else:
         title = f"{_count(alerts)}{' more' if more else ''} missed: {_names(alerts)}"
-    return Words("opened", title, _list(alerts))
+    if behind:
+        title += f", and {_count(behind)} behind {'it' if len(alerts) == 1 else 'them'}"
+    return Words("opened", title, _list(alerts) + _list_behind(behind))
 
 
 def describe_flapping(alerts: Sequence[Alert]) -> Words:
@@ -43,6 +48,23 @@ def describe_resolved(back: Sequence[Alert], all_told: Sequence[Alert]) -> Words
     return Words("resolved", f"{_count(back)} back{rest}: {_names(back)}", _list(back))
 
 
+def describe_meanwhile(missed: Sequence[Alert], back: Sequence[Alert], behind: Sequence[Alert]) -> Words:
+    """Title and body for all that a channel was not told of in its quiet hours and is to be told of now."""
+    if not back:
+        return describe_opened(missed, False, behind)
+    if not missed:
+        return describe_resolved(back, back)
+    opened = describe_opened(missed, False, behind)
+    title = f"{opened.title}; {_count(back)} back"
+    return Words("opened", title, f"Missed:\n{opened.body}\nBack:\n{_list(back)}")
+
+
+def _list_behind(behind: Sequence[Alert]) -> str:
+    names = sorted({one.source_host or one.kind for one in behind})
+    rest = f" and {len(names) - NAMED_IN_BODY} more" if len(names) > NAMED_IN_BODY else ""
+    return f"\nBehind: {', '.join(names[:NAMED_IN_BODY])}{rest}" if names else ""
+
+
 def _count(alerts: Sequence[Alert]) -> str:
     hosts = len({one.source_host for one in alerts})
     return "1 host" if hosts == 1 else f"{hosts} hosts"
@@ -58,7 +80,9 @@ def _list(alerts: Sequence[Alert]) -> str:
     lines = [_line(one) for one in alerts[:NAMED_IN_BODY]]
     if len(alerts) > NAMED_IN_BODY:
         rest = f"… and {len(alerts) - NAMED_IN_BODY} more of {len(alerts)}"
-        lines.append(f"{rest}: GET /alerts?incident={alerts[0].incident}")
+        incidents = {one.incident for one in alerts}
+        query = f"incident={alerts[0].incident}" if len(incidents) == 1 else f"state={alerts[0].state}"
+        lines.append(f"{rest}: GET /alerts?{query}")
     return "\n".join(lines)
 
 
