@@ -63,6 +63,8 @@ class AlertAnswer(Answer):
     resolved_at: Time | None
     text: Annotated[str, Field(examples=["web-01 is offline: nothing is heard of it"])]
     incident: Annotated[str, Field(description="That of all alerts that were opened together.")]
+    acked_at: Annotated[Time | None, Field(description="When somebody has said to see to it.")]
+    acked_by: Annotated[str | None, Field(description="Who.", examples=["local:eva"])]
 
 
 class AlertsAnswer(Answer):
@@ -71,6 +73,13 @@ class AlertsAnswer(Answer):
     success: Success
     alerts: list[AlertAnswer]
     next: str | None
+
+
+class AckedAlertAnswer(Answer):
+    """An alert that somebody sees to."""
+
+    success: Success
+    alert: AlertAnswer
 
 
 class BeatHourAnswer(Answer):

@@ -7,7 +7,19 @@ from api_parts import Api
 from core.clock import utc_now
 from store import HeldVerdict
 
-KEYS = ["id", "kind", "source_host", "state", "since", "opened_at", "resolved_at", "text", "incident"]
+KEYS = [
+    "id",
+    "kind",
+    "source_host",
+    "state",
+    "since",
+    "opened_at",
+    "resolved_at",
+    "text",
+    "incident",
+    "acked_at",
+    "acked_by",
+]
 
 
 def lose(api: Api, *hosts: str, minutes_ago: float) -> str:

@@ -58,7 +58,7 @@ class Listener:
         self.alerts[alert.id] = replace(self.alerts[alert.id], acked_at=at(minutes), acked_by="eva")
 
     def listen(self, minutes: float | datetime) -> None:
-        """Until then, as the notifier would ask: when something happens, when there may be something, and at the end."""
+        """Until then, as the notifier would: when something happens, when there may be something, and at the end."""
         until = minutes if isinstance(minutes, datetime) else at(minutes)
         while True:
             later = self._ask()
