@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from faults_site import Site
@@ -15,14 +16,20 @@ from people import Person
 from pretended_hosts import pretended_hosts
 from waiting import wait_until
 
+from core.clock import utc_now
+
 pytestmark = pytest.mark.mosquitto
 ROUTER = '[behind.router-1]\nhosts = ["host-*"]\n'
 
 
-@contextmanager
-def telling(here: Site, person: Person, more: str = "") -> Iterator[Judged]:
+def write_rules(here: Site, person: Person, more: str = "") -> None:
     channel = f'[notify.ops]\nurl = "{person.url}"\nallow_private = true\ngroup_wait_seconds = 2\n'
     here.home.rules.write_text(channel + more)
+
+
+@contextmanager
+def telling(here: Site, person: Person, more: str = "") -> Iterator[Judged]:
+    write_rules(here, person, more)
     with judging(here) as judged:
         yield judged
 
@@ -81,3 +88,24 @@ def test_twenty_hosts_behind_a_router_that_is_down_are_one_message_and_so_is_its
     assert person.said[0].title.endswith(", and 20 hosts behind it")
     assert person.said[0].hosts == set(names)
     assert person.said[1].title.startswith("router-1 is back, after ")
+
+
+def test_in_quiet_hours_nothing_is_told_not_even_what_could_not_be_told_before(here: Site) -> None:
+    person, names = Person(), ["host-1", "host-2"]
+    with telling(here, person) as judged, pretended_hosts(here) as hosts:
+        hosts.come(names)
+        judged.becomes("host-2", "online")
+        hosts.die(["host-1"])
+        wait_until(lambda: "could not be told, trying again" in here.judge.said(), "nobody listens")
+        now = utc_now()
+        quiet = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=1):%H:%M}"
+        write_rules(here, person, f'quiet = "{quiet}"\n')
+        wait_until(lambda: "the rules have changed" in here.judge.said(), "they are quiet hours")
+        with person.listening():
+            hosts.die(["host-2"])
+            judged.becomes("host-2", "offline")
+            time.sleep(8)  # by then both would have been told
+            assert person.tried == 0
+            write_rules(here, person)
+            wait_until(lambda: len(person.said) == 2, "both are told")
+    assert [one.hosts for one in person.said] == [{"host-1"}, {"host-2"}]

@@ -36,6 +36,7 @@ class Listener:
         self.ended: set[str] = set()
         self.said: list[tuple[datetime, str]] = []
         self.bodies: list[str] = []
+        self.kinds: list[str] = []
         self.now = NOON
 
     @property
@@ -110,3 +111,4 @@ class Listener:
         if found.words is not None:
             self.said.append((self.now, found.words.title))
             self.bodies.append(found.words.body)
+            self.kinds.append(found.words.kind)
