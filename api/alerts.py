@@ -1,20 +1,21 @@
-"""`GET /alerts`."""
+"""`GET /alerts` and `POST /alerts/{id}/ack`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.body import answer_page
-from api.host_answers import AlertsAnswer
-from core.clock import rfc3339
+from api.body import answer_json, answer_page
+from api.host_answers import AckedAlertAnswer, AlertsAnswer
+from api.problems import Refused
+from core.clock import rfc3339, utc_now
 from core.messages import Alert
-from store import Store
+from store import Key, Store
 
 router = APIRouter(tags=["alerts"], dependencies=[Depends(Needs("read")), Depends(check_query)])
 
@@ -29,6 +30,19 @@ async def list_alerts(
 ) -> Response:
     """A page of alerts, last opened first."""
     return await run_in_threadpool(_answer_alerts, parts.store, limit, state, cursor, incident)
+
+
+@router.post("/alerts/{id}/ack", response_model=AckedAlertAnswer, summary="Say that you see to an alert")
+async def ack_alert(
+    parts: PartsOf,
+    caller: Annotated[Key, Depends(Needs("operate"))],
+    alert_id: Annotated[UUID, Path(alias="id")],
+) -> Response:
+    """It is escalated no more; its end is told. Who says so first is kept. 404 without one, 409 when it is resolved."""
+    alert = await run_in_threadpool(parts.store.ack_alert, str(alert_id), caller.name, utc_now())
+    if alert is None:
+        raise Refused(404, f"there is no alert with the id {alert_id}")
+    return answer_json({"success": True, "alert": describe_alert(alert)})
 
 
 def _answer_alerts(store: Store, limit: int, state: str | None, before: UUID | None, incident: UUID | None) -> Response:
@@ -51,4 +65,6 @@ def describe_alert(alert: Alert) -> dict[str, Any]:
         "incident": alert.incident,
         "subject": alert.subject,
         "severity": alert.severity,
+        "acked_at": None if alert.acked_at is None else rfc3339(alert.acked_at),
+        "acked_by": alert.acked_by,
     }

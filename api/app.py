@@ -27,6 +27,7 @@ from api import (
     page,
     renewal,
     sessions,
+    silences,
 )
 from api.access import Parts
 from api.answers import PROBLEM
@@ -85,6 +86,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         hosts,
         heartbeats,
         alerts,
+        silences,
         events,
         health,
         metrics,

@@ -65,6 +65,8 @@ class AlertAnswer(Answer):
     incident: Annotated[str, Field(description="That of all alerts that were opened together.")]
     subject: Annotated[str | None, Field(description="What a rule found it of, such as an address.")]
     severity: Annotated[int | None, Field(description="1 to 5, of what a rule found in events.")]
+    acked_at: Annotated[Time | None, Field(description="When somebody has said to see to it.")]
+    acked_by: Annotated[str | None, Field(description="Who.", examples=["local:eva"])]
 
 
 class AlertsAnswer(Answer):
@@ -73,6 +75,13 @@ class AlertsAnswer(Answer):
     success: Success
     alerts: list[AlertAnswer]
     next: str | None
+
+
+class AckedAlertAnswer(Answer):
+    """An alert that somebody sees to."""
+
+    success: Success
+    alert: AlertAnswer
 
 
 class BeatHourAnswer(Answer):

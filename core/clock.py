@@ -7,6 +7,10 @@ from datetime import datetime, timedelta, timezone
 
 from core.errors import Invalid
 
+_DURATION = re.compile(r"([1-9]\d{0,5})([mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_LONGEST = timedelta(days=365)
+
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s*([Zz]|[+-]\d\d:?\d\d)?([Zz])?"
 )
@@ -50,3 +54,17 @@ def parse_time(text: str, key: str = "timestamp") -> datetime:
     except (ValueError, OverflowError) as error:
         raise Invalid(f"{key} {text!r:.60} is not a time: {error}") from error
     return moment
+
+
+def parse_duration(text: object, key: str) -> timedelta:
+    """How long `text` says: minutes, hours or days, as in `30m`, `2h` or `3d`, a year at most.
+
+    Raises `Invalid`, naming `key`.
+    """
+    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise Invalid(f"{key} {text!r:.60} is no duration: use a number above 0 and m, h or d, such as 30m, 2h or 3d")
+    duration = int(found[1]) * _UNITS[found[2]]
+    if duration > _LONGEST:
+        raise Invalid(f"{key} {text!r:.60} is too long: use at most 365d")
+    return duration

@@ -134,7 +134,7 @@ class Alert:
 
     `kind` is crashed, silent, zombie, overdue or clone, with `source_host`, the host that is missed; or the name of the
     rule that found it in the events, with its `subject`, such as an address, and its `severity`. `incident` is that
-    of all alerts that were opened together.
+    of all alerts that were opened together. `acked_by` is who has seen to it, since `acked_at`.
     """
 
     id: str
@@ -148,6 +148,8 @@ class Alert:
     incident: str = ""
     subject: Optional[str] = None
     severity: Optional[int] = None
+    acked_at: Optional[datetime] = None
+    acked_by: Optional[str] = None
 
 
 @dataclass

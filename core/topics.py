@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ AGENT_KINDS = (EVENTS, HEARTBEAT, STATUS, INFO)
 INGESTORS = "ingestors"  # name of the shared subscription's group (MQTT 5, section 4.8.2)
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_PATTERN = re.compile(r"[A-Za-z0-9._*?-]{1,253}")
 _HOST_TOPIC = re.compile(rf"{HOSTS}/(?!\.{{1,2}}/)({_HOST.pattern})/([^/]*)")
 
 
@@ -59,6 +61,23 @@ def check_host(name: object, key: str = "source_host") -> str:
     raise Invalid(
         f"{key} {name!r:.80} cannot be a host name: use 1 to 253 of A-Z a-z 0-9 . _ - (and not . or ..), such as web-01"
     )
+
+
+def check_pattern(pattern: object, key: str) -> str:
+    """`pattern` when it can fit host names: a name, or one with `*` (any text) and `?` (one character).
+
+    Raises `Invalid`, naming `key`.
+    """
+    if isinstance(pattern, str) and _PATTERN.fullmatch(pattern) and pattern not in (".", ".."):
+        return pattern
+    raise Invalid(
+        f"{key} {pattern!r:.80} fits no host name: use 1 to 253 of A-Z a-z 0-9 . _ - and * or ?, such as web-*"
+    )
+
+
+def fits_pattern(host: str | None, pattern: str) -> bool:
+    """Whether the name is one of those; what is about no single host is of `*` alone."""
+    return pattern == "*" if host is None else fnmatchcase(host, pattern)
 
 
 def host_topic(host: str, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""`heimdall alerts`: which are open; and whether those who should be told of them can be."""
+"""`heimdall alerts`: which are open, who sees to them, and whether those who should be told of them can be."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from contextlib import closing
 
 from api.alerts import describe_alert
+from api.auth import local_name
 from core.clock import utc_now
-from core.errors import Invalid
+from core.errors import Conflict, Invalid
 from core.home import Home
 from core.settings import Settings
 from core.text import printable
@@ -26,11 +27,13 @@ _TEST = Words("test", "Heimdall can tell you", "This is a test. When a host is m
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """List, or test the channels. Raises `Invalid` and `Unavailable`."""
+    """List, acknowledge, or test the channels. Raises `Invalid`, `Conflict` and `Unavailable`."""
     if options.action == "test":
         return _test(Home(settings.home), options)
-    if options.channels:
-        raise Invalid("channels belong to `heimdall alerts test`")
+    if options.action == "ack":
+        return _ack(settings, options)
+    if options.names:
+        raise Invalid("channels belong to `heimdall alerts test`, and ids to `heimdall alerts ack`")
     if options.limit < 1:
         raise Invalid(f"--limit {options.limit}: use a number above 0")
     state = None if options.state == "any" else options.state
@@ -40,23 +43,52 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         print(json.dumps(described))
     elif described:
         rows = [
-            (second(one["since"]), second(one["resolved_at"]) if one["resolved_at"] else "", one["kind"], one["text"])
+            (
+                one["id"], second(one["since"]), second(one["resolved_at"]) if one["resolved_at"] else "",
+                one["acked_by"] or "", one["kind"], one["text"],
+            )
             for one in described
-        ]
-        print_table(("SINCE", "RESOLVED", "KIND", "WHAT"), rows)
+        ]  # fmt: skip
+        print_table(("ID", "SINCE", "RESOLVED", "SEEN TO BY", "KIND", "WHAT"), rows)
     else:
         print("none" if state is None else f"none is {state}", file=sys.stderr)
     return DONE
+
+
+def _ack(settings: Settings, options: argparse.Namespace) -> int:
+    """As many as can be; what cannot is told at the end."""
+    if not options.names:
+        raise Invalid("`heimdall alerts ack` needs the ids of alerts: `heimdall alerts` lists them")
+    acked, errors = [], []
+    with closing(open_store(settings.database_url, keep_days=settings.keep_days)) as store:
+        for name in dict.fromkeys(options.names):
+            try:
+                alert = store.ack_alert(name.lower(), local_name(), utc_now())
+            except Conflict as error:
+                errors.append(str(error))
+                continue
+            if alert is None:
+                errors.append(f"there is no alert with the id {name!r:.80}: `heimdall alerts` lists them")
+            else:
+                acked.append(describe_alert(alert))
+    if options.json:
+        print(json.dumps(acked))
+    else:
+        for one in acked:
+            print(f"{printable(one['text'])}: {printable(one['acked_by'])} sees to it", file=sys.stderr)
+    for text in errors:
+        print(f"heimdall alerts: {text}", file=sys.stderr)
+    return FAILED if errors else DONE
 
 
 def _test(home: Home, options: argparse.Namespace) -> int:
     channels = read_rules(home.rules).notify
     if not channels:
         raise Invalid(f"nobody is notified: there is no [notify.NAME] in {home.rules}")
-    unknown = [name for name in options.channels if name not in channels]
+    unknown = [name for name in options.names if name not in channels]
     if unknown:
         raise Invalid(f"there is no [notify.{printable(unknown[0])}] in {home.rules}: it has {', '.join(channels)}")
-    errors = asyncio.run(_say_all({name: channels[name] for name in options.channels or channels}))
+    errors = asyncio.run(_say_all({name: channels[name] for name in options.names or channels}))
     if options.json:
         print(json.dumps(errors))
     else:

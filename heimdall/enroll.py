@@ -20,7 +20,7 @@ from core.home import Home
 from core.settings import Settings
 from core.tls import signer_fingerprint
 from core.token import Token, write_token
-from core.topics import check_host
+from core.topics import check_host, check_pattern
 from store import Store, open_store
 
 TOKEN_HOURS = 1
@@ -33,7 +33,7 @@ def run_enroll(settings: Settings, options: argparse.Namespace) -> int:
     """Make a token, and print the command for the host. Raises `Invalid`, `Conflict` and `Unavailable`."""
     pattern, uses = options.host, options.uses if options.auto else 1
     if options.auto:
-        check_host(pattern.replace("*", "x").replace("?", "x"), "the pattern of names")
+        check_pattern(pattern, "the pattern of names")
         if not 1 <= (uses or 0) <= MOST_USES:
             raise Invalid(f"--auto needs --uses N, 1 to {MOST_USES:,}: how many hosts the token is for")
     else:

@@ -54,16 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add("login", run_login, "Print a link that logs in to the page, once, within 15 minutes.")
     add("keeper", run_keeper, "Run the keeper: it alone administers the broker's identities.")
     enroll = add("enroll", run_enroll, "Let a host in: print the command with which it enrols itself, within an hour.")
-    enroll.add_argument("host", metavar="HOST", help="its name; with --auto a pattern of names, such as web-*")
-    enroll.add_argument("--replace", action="store_true", help="also when the name is enrolled or alive already")
-    enroll.add_argument("--auto", action="store_true", help="for a fleet: one token for several hosts")
-    enroll.add_argument("--uses", type=int, metavar="N", help="with --auto: for how many hosts")
-    enroll.add_argument("--url", metavar="URL", help="address of the API for the host (default: as seen from here)")
-    enroll.add_argument(
-        "--run", action="store_true", help="a command that runs the agent as it is, instead of one that installs it"
-    )
-    enroll.add_argument("--kind", choices=tuple(KINDS), default="linux", help="kind of host (default: %(default)s)")
-    enroll.add_argument("--json", action="store_true", help="print JSON")
+    _add_enroll_options(enroll)
     revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")
     revoke.add_argument("host", metavar="HOST", help="its name")
     revoke.add_argument("--json", action="store_true", help="print JSON")
@@ -76,15 +67,33 @@ def parser() -> argparse.ArgumentParser:
     audit = add("audit", run_audit, "Print the audit trail: who did what, newest first.")
     audit.add_argument("--limit", type=int, default=100, metavar="N", help="so many entries (default: %(default)s)")
     audit.add_argument("--json", action="store_true", help="print JSON")
-    alerts = add("alerts", run_alerts, "List the open alerts; or test whether people can be told of them.")
+    alerts = add("alerts", run_alerts, "List the open alerts; see to some; or test whether people can be told of them.")
     _add_alert_options(alerts)
     add_rule_options(add("rules", run_rules, "Keep Sigma rules, by which events open alerts: add, list, remove."))
+    silence = add("silence", run_silence, "Tell nothing new of some hosts for a while; list or end what was so said.")
+    _add_silence_options(silence)
+    maintenance = add("maintenance", run_maintenance, "Announce maintenance, of which nothing is told; list or end it.")
+    maintenance.add_argument("--from", metavar="TIME", dest="begins", help="when it begins (RFC 3339; UTC if not said)")
+    _add_held_options(maintenance)
     tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
     _add_tls_options(tls)
     _add_sim_options(add("sim", run_sim, "Simulate a fleet with faults, and compare what is said of it with what is."))
     setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
     setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
     return top
+
+
+def _add_enroll_options(enroll: argparse.ArgumentParser) -> None:
+    enroll.add_argument("host", metavar="HOST", help="its name; with --auto a pattern of names, such as web-*")
+    enroll.add_argument("--replace", action="store_true", help="also when the name is enrolled or alive already")
+    enroll.add_argument("--auto", action="store_true", help="for a fleet: one token for several hosts")
+    enroll.add_argument("--uses", type=int, metavar="N", help="with --auto: for how many hosts")
+    enroll.add_argument("--url", metavar="URL", help="address of the API for the host (default: as seen from here)")
+    enroll.add_argument(
+        "--run", action="store_true", help="a command that runs the agent as it is, instead of one that installs it"
+    )
+    enroll.add_argument("--kind", choices=tuple(KINDS), default="linux", help="kind of host (default: %(default)s)")
+    enroll.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_key_options(keys: argparse.ArgumentParser) -> None:
@@ -101,16 +110,35 @@ def _add_key_options(keys: argparse.ArgumentParser) -> None:
 
 def _add_alert_options(alerts: argparse.ArgumentParser) -> None:
     alerts.add_argument(
-        "action", choices=("list", "test"), nargs="?", default="list",
-        help="list (the default); test says something to each channel of rules.toml and tells whether it was taken",
+        "action", choices=("list", "ack", "test"), nargs="?", default="list",
+        help="list (the default); ack says that you see to alerts, which are then not escalated; test says something "
+        "to each channel of rules.toml and tells whether it was taken",
     )  # fmt: skip
-    alerts.add_argument("channels", nargs="*", metavar="CHANNEL", help="with test: only these")
+    alerts.add_argument(
+        "names", nargs="*", metavar="NAME", help="with ack: the ids of the alerts; with test: only these channels"
+    )
     alerts.add_argument(
         "--state", choices=("open", "resolved", "any"), default="open",
         help="with list: which ones (default: %(default)s)",
     )  # fmt: skip
     alerts.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default: %(default)s)")
     alerts.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_silence_options(silence: argparse.ArgumentParser) -> None:
+    silence.add_argument(
+        "--kind", action="append", default=[], metavar="KIND", dest="kinds",
+        help="once or more: only alerts of this kind, such as crashed, silent, zombie, overdue or clone",
+    )  # fmt: skip
+    _add_held_options(silence)
+
+
+def _add_held_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("hosts", nargs="*", metavar="HOST", help="names, or patterns such as 'web-*' (none: list)")
+    command.add_argument("--for", metavar="TIME", dest="duration", help="how long: such as 30m, 2h or 3d, 365d at most")
+    command.add_argument("--reason", default="", metavar="TEXT", help="why, for others to read")
+    command.add_argument("--end", metavar="ID", help="end one now: what is still broken is then told")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_tls_options(tls: argparse.ArgumentParser) -> None:
@@ -268,6 +296,20 @@ def run_alerts(settings: Settings, options: argparse.Namespace) -> int:
 
 def run_rules(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.sigma_rules import run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_silence(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.silences import run_silence as run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_maintenance(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.silences import run_maintenance as run  # noqa: PLC0415
 
     Home(settings.home).prepare()
     return run(settings, options)

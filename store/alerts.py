@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
+from core.errors import Conflict
 from core.ids import uuid7
 from core.messages import Alert, AlertState, VerdictState
-from store.database import Database
+from store.audit import record_act
+from store.database import Database, in_chunks
 from store.incidents import join_found, join_incidents
 from store.outages import cause_of
 from store.rows import HeldVerdict
@@ -26,6 +28,7 @@ _WORDS = {
     "zombie": "connected, but gives no heartbeat",
     "overdue": "not back at the time that it had announced",
 }
+MISSED = frozenset(_WORDS)  # the kinds that say of a host that it is gone
 _OPEN = select(alerts).where(alerts.c.resolved_at.is_(None))
 
 
@@ -82,6 +85,26 @@ def add_alerts(connection: Connection, opened: Sequence[Alert]) -> None:
     connection.execute(insert(alerts), [*map(_row, opened)])
 
 
+def ack_alert(database: Database, alert_id: str, who: str, now: datetime) -> Alert | None:
+    """Note that `who` has seen to an alert, unless somebody has before; `None` when there is none with this id.
+
+    Raises `Conflict` when it is resolved.
+    """
+    with database.writing() as connection:
+        database.lock(connection, "verdicts")
+        found = connection.execute(select(alerts).where(alerts.c.id == alert_id)).first()
+        if found is None:
+            return None
+        alert = make_alert(found)
+        if alert.state == "resolved":
+            raise Conflict(f"alert {alert.id} is resolved: there is nothing left to see to")
+        if alert.acked_at is not None:
+            return alert
+        connection.execute(update(alerts).where(alerts.c.id == alert_id).values(acked_at=now, acked_by=who))
+        record_act(connection, who, "alert.acked", alert_id, alert.text, now)
+    return replace(alert, acked_at=now, acked_by=who)
+
+
 def _row(alert: Alert) -> dict[str, Any]:
     return {column.name: getattr(alert, column.name) for column in alerts.c}
 
@@ -95,7 +118,8 @@ def make_alert(row: Row[Any]) -> Alert:
     state: AlertState = "open" if row.resolved_at is None else "resolved"
     return Alert(
         row.id, row.kind, row.source_host, state, row.since, row.opened_at, row.text, row.resolved_at,
-        incident=row.incident or row.id, subject=row.subject, severity=row.severity,
+        incident=row.incident or row.id, subject=row.subject, severity=row.severity, acked_at=row.acked_at,
+        acked_by=row.acked_by,
     )  # fmt: skip
 
 
@@ -103,6 +127,17 @@ def read_open_alerts(database: Database) -> list[Alert]:
     """The alerts that are open, in the order in which they were opened."""
     with database.reading() as connection:
         return [*map(make_alert, connection.execute(_OPEN.order_by(alerts.c.id)))]
+
+
+def read_missed(database: Database, hosts: Sequence[str], since: datetime) -> list[Alert]:
+    """The alerts that say of one of `hosts` that it is gone, those that are open and those resolved after `since`."""
+    lately = alerts.c.resolved_at.is_(None) | (alerts.c.resolved_at > since)
+    found: list[Alert] = []
+    with database.reading() as connection:
+        for chunk in in_chunks(hosts):
+            query = select(alerts).where(alerts.c.source_host.in_(chunk), alerts.c.kind.in_(MISSED), lately)
+            found += map(make_alert, connection.execute(query.order_by(alerts.c.id)))
+    return found
 
 
 def read_alerts(

@@ -16,6 +16,7 @@ from store.database import Database, in_chunks
 from store.tables import alerts, channels, notices, told
 
 NoticeKind = Literal["opened", "flapping", "partly", "resolved", "test"]
+_TELLINGS = select(alerts, told.c.alert_id.label("heard"), told.c.done, told.c.incident.label("together"))
 SENDING = timedelta(minutes=2)  # within which whoever sends one knows what came of it
 
 
@@ -85,7 +86,10 @@ class Outbox:
                 connection.execute(insert(channels), rows)
 
     def read_tellings(self, channel: str) -> dict[str, list[Telling]]:
-        """All alerts of every incident of which `channel` has something left to tell, in the order of their opening."""
+        """All alerts of every incident of which `channel` has something left to tell, in the order of their opening.
+
+        What was told together belongs together, whatever incident it was of.
+        """
         with self._database.reading() as connection:
             new = connection.execute(_untold(connection, channel)).all()
             undone = select(told.c.incident).where(told.c.channel == channel, told.c.done == 0).distinct()
@@ -96,11 +100,14 @@ class Outbox:
         found: dict[str, list[Telling]] = {}
         for row in sorted(rows, key=lambda row: str(row.id)):
             telling = Telling(make_alert(row), row.heard is not None, bool(row.done))
-            found.setdefault(telling.alert.incident, []).append(telling)
+            found.setdefault(row.together or telling.alert.incident, []).append(telling)
         return found
 
     def decide(self, channel: str, incident: str, decision: Decision, now: datetime) -> bool:
-        """Keep what is said and what is told by it, in one transaction; False when another has told of it already."""
+        """Keep what is said and what is told by it, in one transaction; False when another has told of it already.
+
+        What is opened by it belongs together from now on under `incident`, for this channel.
+        """
         with self._writing() as connection:
             if _is_told(connection, channel, decision):
                 return False
@@ -164,14 +171,13 @@ class Outbox:
 
 def _told(channel: str) -> Select[Any]:
     mine = (told.c.alert_id == alerts.c.id) & (told.c.channel == channel)
-    return select(alerts, told.c.alert_id.label("heard"), told.c.done).join(told, mine)
+    return _TELLINGS.join(told, mine)
 
 
 def _untold(connection: Connection, channel: str) -> Select[Any]:
     cursor = connection.execute(select(channels.c.cursor).where(channels.c.name == channel)).scalar()
     mine = (told.c.alert_id == alerts.c.id) & (told.c.channel == channel)
-    query = select(alerts, told.c.alert_id.label("heard"), told.c.done).outerjoin(told, mine)
-    return query.where(alerts.c.id > (cursor or ""), told.c.alert_id.is_(None))
+    return _TELLINGS.outerjoin(told, mine).where(alerts.c.id > (cursor or ""), told.c.alert_id.is_(None))
 
 
 def _is_told(connection: Connection, channel: str, decision: Decision) -> bool:

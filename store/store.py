@@ -23,6 +23,7 @@ from store import (
     postgres,
     queries,
     renewal,
+    silences,
     sqlite,
     verdicts,
 )
@@ -103,6 +104,7 @@ class Store:
         self.enrolled = enrolment.EnrolledHosts(database)
         self.outbox = notices.Outbox(database)
         self.detections = detections.Detections(database)
+        self.silences = silences.Silences(database)
         self._keys = keys.KeyFinder(database)
         self._cap = Cap(database, keep_days)
         self._barred = Barred()
@@ -167,6 +169,14 @@ class Store:
     def resolve_alert(self, kind: str, host: str, now: datetime) -> Alert | None:
         """Resolve the alert of this kind that is open for `host`; `None` when there is none."""
         return alerts.resolve_alert(self.database, kind, host, now)
+
+    def ack_alert(self, alert_id: str, who: str, now: datetime) -> Alert | None:
+        """Note that `who` has seen to an alert (see `alerts.ack_alert`). Raises `Conflict` when it is resolved."""
+        return alerts.ack_alert(self.database, alert_id, who, now)
+
+    def read_missed(self, hosts: Sequence[str], since: datetime) -> list[Alert]:
+        """Alerts that say of one of `hosts` that it is gone, or was after `since` (see `alerts.read_missed`)."""
+        return alerts.read_missed(self.database, hosts, since)
 
     def add_outage(self, outage: Outage) -> bool:
         """Keep an outage of which is known only after its end (see `outages.add_outage`)."""

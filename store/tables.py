@@ -231,11 +231,30 @@ alerts = Table(
     Column("incident", String),
     Column("subject", Text),
     Column("severity", SmallInteger),
+    Column("acked_at", Moment),
+    Column("acked_by", Text),
 )
 _open_alerts = alerts.c.resolved_at.is_(None)
 Index("alerts_opened", alerts.c.opened_at)
 Index("alerts_incident", alerts.c.incident, alerts.c.id)
 Index("alerts_open", alerts.c.source_host, postgresql_where=_open_alerts, sqlite_where=_open_alerts)
+
+# what people are not told of for a while: silences, and maintenance. `hosts` and `kinds` are lists in JSON
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("maintenance", SmallInteger, nullable=False),
+    Column("hosts", Text, nullable=False),
+    Column("kinds", Text),
+    Column("reason", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("begins_at", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("ended_at", Moment),
+)
+Index("silences_until", silences.c.until)
 
 # who is notified; of alerts with an id up to `cursor` there is nothing left to tell
 channels = Table(

@@ -17,6 +17,13 @@ class DeadManRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     every_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
     allow_private: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises `Invalid`, naming the key."""
+        try:
+            read_address(self.url)
+        except Invalid as error:
+            raise Invalid(f"url: {error}") from None
+
 
 def read_address(url: str) -> SplitResult:
     """The parts of `url`. Raises `Invalid` unless it is one of HTTP or HTTPS with a host."""

@@ -14,14 +14,16 @@ from datetime import timedelta
 
 from core.clock import utc_now
 from core.errors import HeimdallError
+from core.ids import uuid7
 from core.text import printable
 from store import Store
 from store.notices import Decision
 from store.slots import Slot
+from watch.held import decide_channel
+from watch.hold_sources import read_holds
 from watch.mouth import Mouth
 from watch.rulebook import Rulebook
 from watch.rules import Channel
-from watch.telling import decide
 
 log = logging.getLogger("watch.notifier")
 
@@ -86,11 +88,15 @@ class Notifier:
         return max(pause, 0.05)
 
     def _decide(self, name: str, channel: Channel) -> float:
-        wait, now, pause = timedelta(seconds=channel.group_wait_seconds), utc_now(), POLL_SECONDS
-        for incident, tellings in self._outbox.read_tellings(name).items():
-            found = decide(tellings, wait, now)
+        now, pause = utc_now(), POLL_SECONDS
+        incidents = self._outbox.read_tellings(name)
+        new = [one.alert.opened_at for tellings in incidents.values() for one in tellings if not one.heard]
+        holds = read_holds(self._store, self._rulebook.rules, min(new)) if new else []
+        for incident, found in decide_channel(incidents, holds, channel, now):
             if isinstance(found, Decision):
-                self._outbox.decide(name, incident, found, now)
+                # what is told of several incidents belongs together from now on
+                together = incident or ("" if found.words is None else str(uuid7()))
+                self._outbox.decide(name, together, found, now)
                 pause = 0.0
             elif found.at is not None:
                 pause = min(pause, (found.at - now).total_seconds())
@@ -99,7 +105,7 @@ class Notifier:
     async def _send(self, name: str, channel: Channel) -> None:
         """Begin to deliver what the channel has to say, unless that is going on."""
         sender = self._senders.get(name)
-        if sender is not None and not sender.done():
+        if (sender is not None and not sender.done()) or channel.is_quiet(utc_now()):
             return
         due = await asyncio.to_thread(self._outbox.next_due, name)
         if due is not None and due <= utc_now():
@@ -108,7 +114,11 @@ class Notifier:
     async def _deliver(self, name: str, channel: Channel) -> None:
         mouth = Mouth(channel)
         try:
-            while (notice := await asyncio.to_thread(self._outbox.take, name, utc_now())) is not None:
+            # what is still to be said when quiet hours begin waits for their end
+            while not channel.is_quiet(utc_now()):
+                notice = await asyncio.to_thread(self._outbox.take, name, utc_now())
+                if notice is None:
+                    return
                 error = await mouth.say(notice)
                 now = utc_now()
                 if not error:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
 from core.errors import Invalid
-from watch.dead_man_rule import DeadManRule, read_address
+from core.topics import check_host
+from watch.behind import Behind, find_circle
+from watch.dead_man_rule import DeadManRule
 from watch.event_rules import EventRule, default_rules
+from watch.holds import Window
+from watch.maintenance import Recurring
+from watch.quiet import parse_quiet
+from watch.wall_clock import find_zone
 
 # kinds of alerts that are no rule's
 TAKEN_KINDS = frozenset({"crashed", "silent", "zombie", "overdue", "clone", "score", "sigma"})
@@ -21,19 +28,39 @@ _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
-Table = TypeVar("Table")
-
-
 class Channel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[notify.NAME]`: whom to tell. `url` is an address of apprise, which may hold secrets.
 
     `group_wait_seconds` is how long more alerts are waited for after each, so that what happens together is told
-    together, and whether it lasts. `allow_private` lets the address lie inside the network.
+    together, and whether it lasts. `allow_private` lets the address lie inside the network. In the hours `quiet`, by
+    the clocks in `time_zone`, nothing is told. `after_minutes` is how long an alert must have been open by then, and
+    nobody have seen to it.
     """
 
     url: str
     allow_private: bool = False
     group_wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=300)] = 10.0
+    quiet: str = ""
+    time_zone: str = "UTC"
+    after_minutes: Annotated[float, msgspec.Meta(ge=0, le=10_080)] = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises `Invalid`, naming the key."""
+        find_zone(self.time_zone, "time_zone")
+        if self.quiet:
+            parse_quiet(self.quiet, self.time_zone)
+        # no secret of the address is repeated
+        if not _SCHEME.match(self.url):
+            raise Invalid("url: use an address such as json://127.0.0.1:9000/hook")
+
+    def last_quiet(self, moment: datetime) -> Window | None:
+        """The last quiet hours that had begun by `moment`, over or not."""
+        return parse_quiet(self.quiet, self.time_zone).last_begun(moment) if self.quiet else None
+
+    def is_quiet(self, moment: datetime) -> bool:
+        """Whether nothing may be told at `moment`."""
+        window = self.last_quiet(moment)
+        return window is not None and moment < window.ends
 
 
 class ScoreRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -43,12 +70,22 @@ class ScoreRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What `rules.toml` says: the channels and the rules over events by their names."""
+    """What `rules.toml` says, by the names of its tables."""
 
     notify: Mapping[str, Channel] = {}
+    maintenance: Mapping[str, Recurring] = {}
+    behind: Mapping[str, Behind] = {}
     rule: Mapping[str, EventRule] = {}
-    dead_man: DeadManRule | None = None
     score: ScoreRule = ScoreRule()
+    dead_man: DeadManRule | None = None
+
+
+# each kind of table, `[KIND.NAME]`, and what one says
+_NAMED: Mapping[str, type[msgspec.Struct]] = {
+    "notify": Channel, "maintenance": Recurring, "behind": Behind, "rule": EventRule,
+}  # fmt: skip
+# those that there is one of
+_SINGLE: Mapping[str, type[msgspec.Struct]] = {"score": ScoreRule, "dead_man": DeadManRule}
 
 
 def read_rules(path: Path) -> Rules:
@@ -78,62 +115,70 @@ class _Reader:
         self._path, self._lines = path, text.splitlines()
 
     def read(self, told: dict[str, Any]) -> Rules:
-        for name, value in told.items():
-            if name not in Rules.__struct_fields__ or not isinstance(value, dict):
-                raise self._refuse(
-                    f"there is no [{name}]: a table is [notify.NAME], [rule.NAME], [score] or [dead_man]", name
-                )
-        notify = {name: self._read_channel(name, table) for name, table in told.get("notify", {}).items()}
-        score = self._convert("score", "score", told.get("score", {}), ScoreRule)
-        return Rules(notify, self._read_event_rules(told.get("rule", {})), self._read_dead_man(told), score)
-
-    def _read_dead_man(self, told: Mapping[str, Any]) -> DeadManRule | None:
-        if "dead_man" not in told:
-            return None
-        rule = self._convert("dead_man", "dead_man", told["dead_man"], DeadManRule)
-        try:
-            read_address(rule.url)
-        except Invalid as error:
-            raise self._refuse(f"[dead_man] url: {error}", "dead_man", "url") from None
-        return rule
-
-    def _read_channel(self, name: str, table: Any) -> Channel:
-        channel = self._convert(f"notify.{name}", name, table, Channel)
-        if not _SCHEME.match(channel.url):
-            where = f"notify.{name}"
-            raise self._refuse(f"[{where}] url: use an address such as json://127.0.0.1:9000/hook", where, "url")
-        return channel
-
-    def _read_event_rules(self, told: Mapping[str, Any]) -> dict[str, EventRule]:
-        """The rules that hold by themselves, changed by what is told of them, and those that are told beside."""
-        tables = {name: dict(table) for name, table in default_rules().items()}
-        for name, table in told.items():
-            if name in TAKEN_KINDS:
-                raise self._refuse(
-                    f"[rule.{name}]: alerts of this kind are others already: name it otherwise", f"rule.{name}"
-                )
-            known = tables.get(name, {"title": name.replace("_", " ")})
-            tables[name] = {**known, **table} if isinstance(table, dict) else table
-        rules = {name: self._convert(f"rule.{name}", name, table, EventRule) for name, table in tables.items()}
-        for name, rule in rules.items():
-            if rule.unless is not None and (rule.unless not in rules or rule.unless == name):
-                raise self._refuse(
-                    f"[rule.{name}] unless: there is no other rule {rule.unless!r}", f"rule.{name}", "unless"
-                )
+        known = ", ".join([*(f"[{kind}.NAME]" for kind in _NAMED), *(f"[{kind}]" for kind in _SINGLE)])
+        for kind, value in told.items():
+            if (kind not in _NAMED and kind not in _SINGLE) or not isinstance(value, dict):
+                raise self._refuse(f"there is no [{kind}]: a table is {known}", kind)
+        found: dict[str, Any] = {
+            kind: {name: self._read_named(kind, name, table) for name, table in tables.items()}
+            for kind, tables in {**told, "rule": self._add_defaults(told.get("rule", {}))}.items()
+            if kind in _NAMED
+        }
+        single = {kind: self._convert(kind, told[kind], known) for kind, known in _SINGLE.items() if kind in told}
+        rules = Rules(**found, **single)
+        self._check_circles(rules.behind)
+        self._check_unless(rules.rule)
         return rules
 
-    def _convert(self, where: str, name: str, table: Any, kind: type[Table]) -> Table:
-        if not _NAME.fullmatch(name):
-            raise self._refuse(f"[{where}]: a name has letters, digits, - and _, 64 at most", where)
+    def _add_defaults(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """The rules that hold by themselves, changed by what is told of them, and those that are told beside."""
+        tables: dict[str, Any] = {name: dict(table) for name, table in default_rules().items()}
+        for name, table in told.items():
+            if name in TAKEN_KINDS:
+                where = f"rule.{name}"
+                raise self._refuse(f"[{where}]: alerts of this kind are others already: name it otherwise", where)
+            known = tables.get(name, {"title": name.replace("_", " ")})
+            tables[name] = {**known, **table} if isinstance(table, dict) else table
+        return tables
+
+    def _check_circles(self, behind: Mapping[str, Behind]) -> None:
+        circle = find_circle(behind)
+        if circle:
+            where = f"behind.{circle[0]}"
+            around = " behind ".join([*reversed(circle), circle[-1]])
+            raise self._refuse(f"[{where}] hosts: no host is behind itself: {around}", where, "hosts")
+
+    def _check_unless(self, rules: Mapping[str, EventRule]) -> None:
+        for name, rule in rules.items():
+            if rule.unless is not None and (rule.unless not in rules or rule.unless == name):
+                where = f"rule.{name}"
+                raise self._refuse(f"[{where}] unless: there is no other rule {rule.unless!r}", where, "unless")
+
+    def _read_named(self, kind: str, name: str, table: Any) -> Any:
+        self._check_name(kind, name)
+        return self._convert(f"{kind}.{name}", table, _NAMED[kind])
+
+    def _convert(self, where: str, table: Any, struct: type[msgspec.Struct]) -> Any:
         try:
-            return msgspec.convert(table, kind)
+            return msgspec.convert(table, struct)
         except msgspec.ValidationError as error:
             what, _, at = str(error).partition(" - at `$.")
-            key = at.rstrip("`") or next(iter(re.findall(r"`(\w+)`$", what)), "")
-            found = re.match(r"\w+", key)
-            raise self._refuse(
-                f"[{where}]{' ' if at else ''}{at.rstrip('`')}: {what}", where, found[0] if found else ""
-            ) from error
+            key = re.split(r"[.\[`]", at)[0] or next(iter(re.findall(r"`(\w+)`$", what)), "")
+            raise self._refuse(f"[{where}]{' ' if at else ''}{at.rstrip('`')}: {what}", where, key) from error
+        except Invalid as error:
+            # it begins with the key
+            key = re.split(r"\W", str(error))[0]
+            raise self._refuse(f"[{where}] {error}", where, key) from error
+
+    def _check_name(self, kind: str, name: str) -> None:
+        where = f"{kind}.{name}"
+        if kind == "behind":
+            try:
+                check_host(name, f"[{where}]")
+            except Invalid as error:
+                raise self._refuse(str(error), where) from error
+        elif not _NAME.fullmatch(name):
+            raise self._refuse(f"[{where}]: a name has letters, digits, - and _, 64 at most", where)
 
     def _refuse(self, text: str, table: str, key: str = "") -> Invalid:
         return Invalid(f"{self._path}:{self._find(table, key)}: {text}")

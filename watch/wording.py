@@ -11,18 +11,36 @@ from store.notices import Words
 NAMED_IN_TITLE, NAMED_IN_BODY = 3, 100
 
 
-def describe_opened(alerts: Sequence[Alert], more: bool) -> Words:
-    """Title and body for hosts that are missed, or for what was found; `more`: of the same incident others were told
-    before."""
-    if len(alerts) == 1 and not more:
-        [one] = alerts
-        gone = one.resolved_at is not None and one.subject is None
-        title = f"{one.source_host} was missed for {_lasted(one)}" if gone else one.text
-    elif alerts[0].subject is not None:
-        title = f"{len(alerts)} times{' more' if more else ''}: {alerts[0].text}"
-    else:
-        title = f"{_count(alerts)}{' more' if more else ''} missed: {_names(alerts)}"
-    return Words("opened", title, _list(alerts))
+def describe_opened(alerts: Sequence[Alert], more: bool, behind: Sequence[Alert] = ()) -> Words:
+    """Title and body for hosts that are missed, and for what was found in events.
+
+    `more`: of the same incident others were told before. Hosts that are `behind` those that are missed cannot be
+    reached either.
+    """
+    missed, found = _part(alerts)
+    parts = [_say_missed(missed, more)] if missed else []
+    if behind:
+        parts[-1:] = [f"{parts[-1]}, and {_count(behind)} behind {'it' if len(missed) == 1 else 'them'}"]
+    if found:
+        parts.append(_say_found(found))
+    return Words("opened", "; ".join(parts), _list(alerts) + _list_behind(behind))
+
+
+def _part(alerts: Sequence[Alert]) -> tuple[list[Alert], list[Alert]]:
+    """Those of hosts that are missed, and those of what was found."""
+    return [one for one in alerts if one.subject is None], [one for one in alerts if one.subject is not None]
+
+
+def _say_missed(missed: Sequence[Alert], more: bool) -> str:
+    if len(missed) > 1 or more:
+        return f"{_count(missed)}{' more' if more else ''} missed: {_names(missed)}"
+    [one] = missed
+    return f"{one.source_host} was missed for {_lasted(one)}" if one.resolved_at is not None else one.text
+
+
+def _say_found(found: Sequence[Alert]) -> str:
+    gravest = max(found, key=lambda one: one.severity or 0)
+    return gravest.text if len(found) == 1 else f"{len(found)} findings: {gravest.text}"
 
 
 def describe_flapping(alerts: Sequence[Alert]) -> Words:
@@ -39,14 +57,36 @@ def describe_partly(back: Sequence[Alert], still: Sequence[Alert]) -> Words:
 
 def describe_resolved(back: Sequence[Alert], all_told: Sequence[Alert]) -> Words:
     """Title and body when all of the incident are back; `all_told` includes those that were told to be back before."""
-    if back[0].subject is not None:
-        [one, *others] = back
-        return Words("resolved", f"over{f', {len(back)} times' if others else ''}: {one.text}", _list(back))
+    missed, found = _part(back)
+    parts = [_say_back(missed, _part(all_told)[0])] if missed else []
+    if found:
+        parts.append(f"over: {_say_found(found)}")
+    return Words("resolved", "; ".join(parts), _list(back))
+
+
+def describe_meanwhile(missed: Sequence[Alert], back: Sequence[Alert], behind: Sequence[Alert]) -> Words:
+    """Title and body for all that a channel was not told of in its quiet hours and is to be told of now."""
+    if not back:
+        return describe_opened(missed, False, behind)
+    if not missed:
+        return describe_resolved(back, back)
+    opened, resolved = describe_opened(missed, False, behind), describe_resolved(back, back)
+    title = f"{opened.title}; {resolved.title}"
+    return Words("opened", title, f"Missed:\n{opened.body}\nBack:\n{resolved.body}")
+
+
+def _list_behind(behind: Sequence[Alert]) -> str:
+    names = sorted({one.source_host or one.kind for one in behind})
+    rest = f" and {len(names) - NAMED_IN_BODY} more" if len(names) > NAMED_IN_BODY else ""
+    return f"\nBehind: {', '.join(names[:NAMED_IN_BODY])}{rest}" if names else ""
+
+
+def _say_back(back: Sequence[Alert], all_told: Sequence[Alert]) -> str:
     if len(back) == 1 and len(all_told) == 1:
         [one] = back
-        return Words("resolved", f"{one.source_host} is back, after {_lasted(one)}", _list(back))
+        return f"{one.source_host} is back, after {_lasted(one)}"
     rest = "" if len(back) == len(all_told) else f", and with {'it' if len(back) == 1 else 'them'} all"
-    return Words("resolved", f"{_count(back)} back{rest}: {_names(back)}", _list(back))
+    return f"{_count(back)} back{rest}: {_names(back)}"
 
 
 def _count(alerts: Sequence[Alert]) -> str:
@@ -64,7 +104,9 @@ def _list(alerts: Sequence[Alert]) -> str:
     lines = [_line(one) for one in alerts[:NAMED_IN_BODY]]
     if len(alerts) > NAMED_IN_BODY:
         rest = f"… and {len(alerts) - NAMED_IN_BODY} more of {len(alerts)}"
-        lines.append(f"{rest}: GET /alerts?incident={alerts[0].incident}")
+        incidents = {one.incident for one in alerts}
+        query = f"incident={alerts[0].incident}" if len(incidents) == 1 else f"state={alerts[0].state}"
+        lines.append(f"{rest}: GET /alerts?{query}")
     return "\n".join(lines)
 
 

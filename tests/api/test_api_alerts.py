@@ -19,6 +19,8 @@ KEYS = [
     "incident",
     "subject",
     "severity",
+    "acked_at",
+    "acked_by",
 ]
 
 

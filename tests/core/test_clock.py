@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.clock import parse_time, rfc3339
+from core.clock import parse_duration, parse_time, rfc3339
 from core.errors import Invalid
 
 MOMENT = datetime(2025, 12, 3, 20, 49, 50, 123456, UTC)
@@ -60,3 +60,14 @@ def test_no_text_breaks_the_parser(text: str) -> None:
         parse_time(text)
     except Invalid:
         return
+
+
+@pytest.mark.parametrize(("text", "minutes"), [("30m", 30), ("2h", 120), ("3d", 4_320), ("365d", 525_600)])
+def test_a_duration_is_minutes_hours_or_days(text: str, minutes: int) -> None:
+    assert parse_duration(text, "--for") == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "0m", "-2h", "1.5h", "2 h", "2w", "٢h", "366d", "999999d", None, 2])
+def test_what_is_no_duration_is_refused_with_what_would_be(text: object) -> None:
+    with pytest.raises(Invalid, match=r"^--for .*(30m, 2h or 3d|at most 365d)"):
+        parse_duration(text, "--for")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from core import topics
 from core.errors import Invalid
+from core.topics import check_pattern, fits_pattern
 
 HOSTS = st.from_regex(r"[A-Za-z0-9._-]{1,253}", fullmatch=True).filter(lambda name: name not in (".", ".."))
 
@@ -48,3 +49,28 @@ def test_a_topic_that_is_too_long_to_be_one_is_none_and_is_not_remembered() -> N
     assert topics.parse_host_topic(f"{topics.HOSTS}/web-01/{'x' * 60_000}") is None
     assert topics._parse_host_topic.cache_info().currsize == before
     assert topics.parse_host_topic(f"{topics.HOSTS}/{'x' * 253}/heartbeat") == ("x" * 253, "heartbeat")
+
+
+@pytest.mark.parametrize(
+    ("host", "pattern", "fits"),
+    [
+        ("web-1", "web-1", True),
+        ("web-1", "web-*", True),
+        ("web-1", "*", True),
+        ("web-1", "web-?", True),
+        ("web-10", "web-?", False),
+        ("WEB-1", "web-*", False),
+        ("db-1", "web-*", False),
+        (None, "*", True),
+        (None, "**", False),
+        (None, "web-*", False),
+    ],
+)
+def test_a_pattern_fits_names_and_what_is_of_no_host_fits_all_alone(host: str | None, pattern: str, fits: bool) -> None:
+    assert fits_pattern(host, check_pattern(pattern, "hosts")) is fits
+
+
+@pytest.mark.parametrize("pattern", ["", "web 1", "[ab]", "web/*", "x" * 254, ".", None, 3])
+def test_a_pattern_that_can_fit_no_name_is_refused(pattern: object) -> None:
+    with pytest.raises(Invalid, match=r"hosts .* fits no host name"):
+        check_pattern(pattern, "hosts")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import subprocess
 import sys
@@ -45,10 +46,29 @@ def test_open_alerts_are_listed_and_none_is_said_to_be_none(typed: Typed, home: 
     list(store.claim([HeldVerdict("db-01", "online", "", now, None, 1)], now))
     store.close()
     head, line = typed().stdout.splitlines()
-    assert head.split() == ["SINCE", "RESOLVED", "KIND", "WHAT"]
+    assert head.split() == ["ID", "SINCE", "RESOLVED", "SEEN", "TO", "BY", "KIND", "WHAT"]
     assert "web-01 is offline: its connection broke" in line
     assert len(typed("--state", "any").stdout.splitlines()) == 3
     assert [one["source_host"] for one in json.loads(typed("--state", "resolved", "--json").stdout)] == ["db-01"]
+
+
+def test_alerts_are_acknowledged_by_their_ids_and_what_cannot_be_is_said(typed: Typed, home: Path) -> None:
+    store, now = open_store(f"sqlite:///{home / 'mini_siem.db'}"), utc_now()
+    [lost] = store.claim([HeldVerdict(host, "offline", "crashed", now, None, 0) for host in ("web-1", "db-1")], now)
+    list(store.claim([HeldVerdict("db-1", "online", "", now, None, 1)], now))
+    store.close()
+    ids = {one.source_host: one.id for one in lost.opened}
+    done = typed("ack", ids["web-1"], ids["db-1"], "nobody")
+    me = f"local:{getpass.getuser()}"
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"web-1 is offline: its connection broke and did not come back: {me} sees to it",
+        f"heimdall alerts: alert {ids['db-1']} is resolved: there is nothing left to see to",
+        "heimdall alerts: there is no alert with the id 'nobody': `heimdall alerts` lists them",
+    ]
+    assert me in typed().stdout
+    [again] = json.loads(typed("ack", ids["web-1"].upper(), "--json").stdout)
+    assert (again["id"], again["acked_by"]) == (ids["web-1"], me)
 
 
 def test_a_test_is_said_to_each_channel_and_fails_when_one_does_not_take_it(typed: Typed, home: Path) -> None:
@@ -70,6 +90,7 @@ def test_a_test_is_said_to_each_channel_and_fails_when_one_does_not_take_it(type
     [
         (("test",), "nobody is notified: there is no [notify.NAME] in"),
         (("list", "ops"), "channels belong to"),
+        (("ack",), "needs the ids of alerts"),
         (("--limit", "0"), "use a number above 0"),
     ],
 )

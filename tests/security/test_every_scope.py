@@ -48,7 +48,9 @@ NEEDS = {
     "POST /heartbeat": "agent", "POST /system-status": "agent", "POST /ingest": "agent",
     "GET /hosts": "read", "GET /hosts/{host}": "read", "GET /hosts/{host}/heartbeats": "read",
     "GET /hosts/{host}/outages": "read", "GET /alerts": "read", "GET /events": "read", "GET /events/{event_id}": "read",
-    "GET /metrics": "read",
+    "GET /metrics": "read", "GET /silences": "read", "GET /maintenance": "read",
+    "POST /silences": "operate", "DELETE /silences/{id}": "operate", "POST /maintenance": "operate",
+    "DELETE /maintenance/{id}": "operate", "POST /alerts/{id}/ack": "operate",
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
     "GET /livez": None, "GET /readyz": None, "POST /enroll": None, "POST /enroll/renewal": None,
     "GET /ca.pem": None, "GET /agent.pyz": None, "GET /agent.pyz.sha256": None, "POST /sessions": None,
@@ -57,6 +59,7 @@ NEEDS = {
 # what only names that are known, a right key or a real token would get
 RARELY_DONE = {
     "GET /hosts/{host}", "GET /hosts/{host}/heartbeats", "GET /hosts/{host}/outages", "GET /events/{event_id}",
+    "DELETE /silences/{id}", "DELETE /maintenance/{id}", "POST /alerts/{id}/ack", "POST /maintenance",
     "DELETE /keys/{key}", "GET /readyz", "POST /enroll", "POST /enroll/renewal", "GET /ca.pem", "POST /sessions",
 }  # fmt: skip
 OWN_HOST = "web-01"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.ids import uuid7
 from core.messages import Alert
 from store import HeldVerdict, Store
 from store.incidents import is_flapping
@@ -157,4 +158,24 @@ def test_a_channel_that_is_gone_is_forgotten_with_what_it_had_to_say(store: Stor
     store.outbox.keep_channels([])
     store.outbox.keep_channels(["ops"])
     assert store.outbox.read_tellings("ops") == {}
+    assert store.outbox.take("ops", at(100)) is None
+
+
+def test_what_is_told_together_belongs_together_whatever_incident_it_was_of(store: Store) -> None:
+    store.outbox.keep_channels(["ops", "mail"])
+    [first], [second], [third] = (lose(store, seconds, f"web-{seconds}") for seconds in (0, 100, 200))
+    together = str(uuid7())
+    store.outbox.decide("ops", together, Decision(SAID, [first.id, second.id]), at(300))
+    tellings = store.outbox.read_tellings("ops")
+    assert {key: [one.alert.id for one in found] for key, found in tellings.items()} == {
+        together: [first.id, second.id], third.incident: [third.id],
+    }  # fmt: skip
+    assert set(store.outbox.read_tellings("mail")) == {one.incident for one in (first, second, third)}
+
+
+def test_what_is_dropped_is_no_part_of_its_incident_any_more(store: Store) -> None:
+    store.outbox.keep_channels(["ops"])
+    first, second = lose(store, 0, "web-1", "web-2")
+    assert store.outbox.decide("ops", "", Decision(None, [first.id], [first.id]), at(1))
+    assert [one.alert for one in store.outbox.read_tellings("ops")[first.incident]] == [second]
     assert store.outbox.take("ops", at(100)) is None

@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from core.errors import Invalid
+from watch.behind import Behind
 from watch.event_rules import EventRule
+from watch.maintenance import Recurring
 from watch.rules import Channel, Rules, read_rules
 
 GOOD = """
@@ -20,6 +22,23 @@ group_wait_seconds = 2
 
 [notify."mail"]
 url = "mailto://user:pass@example.com"
+quiet = "22:00-07:00"
+time_zone = "Europe/Berlin"
+
+[notify.boss]
+url = "mailto://boss@example.com"
+after_minutes = 15
+
+[maintenance.backup]
+hosts = ["web-*"]
+days = ["sat", "sun"]
+from = "02:00"
+minutes = 120
+
+[behind.router-1]
+hosts = ["web-*", "db-*"]
+[behind."core.example"]
+hosts = ["router-1"]
 """
 
 RULES = """
@@ -36,6 +55,9 @@ count = 3
 """
 
 
+MAINTENANCE = "[maintenance.x]\nhosts = ['web-*']\nfrom = '02:00'\nminutes = 120\n"
+
+
 def read(tmp_path: Path, text: str) -> Rules:
     file = tmp_path / "rules.toml"
     file.write_text(text, encoding="utf-8")
@@ -50,7 +72,8 @@ def test_without_a_file_nobody_is_told(tmp_path: Path) -> None:
 def test_each_channel_has_a_name_and_defaults(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD).notify == {
         "ops": Channel("json://127.0.0.1:9000/hook", allow_private=True, group_wait_seconds=2),
-        "mail": Channel("mailto://user:pass@example.com"),
+        "mail": Channel("mailto://user:pass@example.com", quiet="22:00-07:00", time_zone="Europe/Berlin"),
+        "boss": Channel("mailto://boss@example.com", after_minutes=15),
     }
 
 
@@ -60,6 +83,12 @@ def test_a_rule_of_a_known_name_is_changed_and_another_is_made(tmp_path: Path) -
     assert not after["new_service"].enabled
     assert after["sudo_at_night"] == EventRule("sudo at night", "SUDO_ESCALATION", by="user", count=3)
     assert after.keys() - before.keys() == {"sudo_at_night"}
+
+
+def test_maintenance_and_what_is_behind_a_host_are_read(tmp_path: Path) -> None:
+    rules = read(tmp_path, GOOD)
+    assert rules.maintenance == {"backup": Recurring(("web-*",), ("sat", "sun"), "02:00", 120)}
+    assert rules.behind == {"router-1": Behind(("web-*", "db-*")), "core.example": Behind(("router-1",))}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +119,23 @@ def test_a_rule_of_a_known_name_is_changed_and_another_is_made(tmp_path: Path) -
         ("[dead_man]\n\nurl = 'ftp://x'\n", 3, "[dead_man] url: use an address such as https://"),
         ("[dead_man]\nurl = 'https://[::1'\n", 2, "[dead_man] url: use an address such as https://"),
         ("[dead_man]\nurl = 'https://x'\nevery_seconds = 0\n", 3, "every_seconds"),
+        ("[notify.ops]\nurl = 'json://h'\nquiet = '7:00-22:00'\n", 3, "quiet '7:00' is no time of day"),
+        ("[notify.ops]\nurl = 'json://h'\nquiet = '07:00-07:00'\n", 3, "begins when it ends"),
+        ("[notify.ops]\nurl = 'json://h'\ntime_zone = 'Berlin'\n", 3, "time_zone 'Berlin' is unknown"),
+        ("[notify.ops]\nurl = 'json://h'\nafter_minutes = -1\n", 3, "after_minutes"),
+        ("[maintenance.x]\ndays = ['sun']\nfrom = '02:00'\nminutes = 1\n", 1, "missing required field `hosts`"),
+        (f"{MAINTENANCE}days = ['sunday']\n", 5, "days[0]: Invalid enum value 'sunday'"),
+        (f"{MAINTENANCE}days = []\n", 5, "length >= 1"),
+        (f"{MAINTENANCE}days = ['sun']\ntime_zone = 'Mars'\n", 6, "time_zone 'Mars' is unknown"),
+        ("[maintenance.'a b']\n", 1, "a name has letters"),
+        ("[behind.router-1]\nhosts = ['web 1']\n", 2, "'web 1' fits no host name"),
+        ("[behind.router-1]\nhosts = []\n", 2, "length >= 1"),
+        ("[behind.'router 1']\nhosts = ['web-1']\n", 1, "'router 1' cannot be a host name"),
+        (
+            "[behind.a]\nhosts = ['x']\n[behind.b]\nhosts = ['c*']\n[behind.c1]\nhosts = ['b']\n",
+            4,
+            "c1 behind b behind c1",
+        ),
         ("[notify.'o p s']\nurl = 'json://h'\n", 1, "a name has letters"),
     ],
 )
