@@ -56,24 +56,28 @@ def test_deadlocks_with_another_program_lose_nothing(here: Site, chance: random.
 
 def test_serialization_failures_lose_nothing(here: Site, chance: random.Random, often: Often) -> None:
     start(here)
-    with survived(here), refusing(here, chance.uniform(0.2, 0.5)):
-        wait_until(
-            lambda: here.ingestor.said().count("could not serialize") >= often(20), "transactions cannot be serialized"
-        )
+    times = often(20)
+    with survived(here), refusing(here, chance.uniform(0.2, 0.5)) as refused:
+        wait_until(lambda: refused() >= times, "transactions cannot be serialized")
+    assert "could not serialize" in here.ingestor.said()
     here.enough()
     here.expect_all_stored_once()
 
 
 @contextlib.contextmanager
-def refusing(here: Site, share: float) -> Iterator[None]:
-    """Meanwhile this share of the transactions that write `activity` fails as one that cannot be serialized does."""
-    refuse = f"IF random() < {share} THEN RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'; END IF"
-    body = f"$$ BEGIN {refuse}; RETURN NULL; END $$"
+def refusing(here: Site, share: float) -> Iterator[Callable[[], int]]:
+    """Meanwhile this share of the transactions that write `activity` fails as one that cannot be serialized does; how
+    many have."""
+    refuse = "RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'"
+    # what a sequence has counted stays counted when the transaction is undone
+    body = f"$$ BEGIN IF random() < {share} THEN PERFORM nextval('refused'); {refuse}; END IF; RETURN NULL; END $$"
     with admin(here, autocommit=True) as other:
+        other.execute("CREATE SEQUENCE refused MINVALUE 0")
+        other.execute("GRANT USAGE ON SEQUENCE refused TO PUBLIC")
         other.execute(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS {body}")
         trigger = "AFTER INSERT OR UPDATE ON activity FOR EACH STATEMENT EXECUTE FUNCTION refuse()"
         other.execute(f"CREATE TRIGGER refuse {trigger}")
-        yield
+        yield lambda: int(other.execute("SELECT last_value FROM refused").fetchone()[0])
         other.execute("DROP TRIGGER refuse ON activity")
 
 
