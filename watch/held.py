@@ -84,7 +84,11 @@ def _sort(
             due = _find_due(alert, holds, channel, now)
             # what was found in events at night was so, and is told in the morning
             free = due.at if alert.subject is None else due.but_for_quiet
-            if alert.acked_at is not None or (ended_at is not None and alert.opened_at < free >= ended_at):
+            if (
+                not channel.wants(alert)
+                or alert.acked_at is not None
+                or (ended_at is not None and alert.opened_at < free >= ended_at)
+            ):
                 found.dropped.append(alert.id)
             elif due.at > now:
                 found.waiting.append(due.at)

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import msgspec
 
 from core.errors import Invalid
-from core.topics import check_host
+from core.messages import Alert
+from core.topics import check_host, check_pattern, fits_pattern
 from watch.behind import Behind, find_circle
 from watch.dead_man_rule import DeadManRule
 from watch.event_rules import EventRule, default_rules
@@ -21,6 +22,7 @@ from watch.maintenance import Recurring
 from watch.quiet import parse_quiet
 from watch.wall_clock import find_zone
 
+MISSED_SEVERITY = 4
 # kinds of alerts that are no rule's
 TAKEN_KINDS = frozenset({"crashed", "silent", "zombie", "overdue", "clone", "score", "sigma"})
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -34,7 +36,8 @@ class Channel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `group_wait_seconds` is how long more alerts are waited for after each, so that what happens together is told
     together, and whether it lasts. `allow_private` lets the address lie inside the network. In the hours `quiet`, by
     the clocks in `time_zone`, nothing is told. `after_minutes` is how long an alert must have been open by then, and
-    nobody have seen to it.
+    nobody have seen to it. It is told of alerts of `kinds`, of hosts that fit `hosts`, and at least so severe, alone;
+    without them of all. That a host is missed is as severe as 4.
     """
 
     url: str
@@ -43,15 +46,28 @@ class Channel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     quiet: str = ""
     time_zone: str = "UTC"
     after_minutes: Annotated[float, msgspec.Meta(ge=0, le=10_080)] = 0.0
+    kinds: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    severity_at_least: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
 
     def __post_init__(self) -> None:
         """Raises `Invalid`, naming the key."""
         find_zone(self.time_zone, "time_zone")
         if self.quiet:
             parse_quiet(self.quiet, self.time_zone)
+        for pattern in self.hosts:
+            check_pattern(pattern, "hosts")
         # no secret of the address is repeated
         if not _SCHEME.match(self.url):
             raise Invalid("url: use an address such as json://127.0.0.1:9000/hook")
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether it is told of such alerts at all."""
+        if self.kinds and alert.kind not in self.kinds:
+            return False
+        if self.hosts and not any(fits_pattern(alert.source_host, pattern) for pattern in self.hosts):
+            return False
+        return (MISSED_SEVERITY if alert.severity is None else alert.severity) >= self.severity_at_least
 
     def last_quiet(self, moment: datetime) -> Window | None:
         """The last quiet hours that had begun by `moment`, over or not."""

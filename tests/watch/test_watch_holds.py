@@ -3,6 +3,7 @@ other systems' users, one by one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -389,3 +390,26 @@ def test_a_window_holds_from_its_beginning_until_before_its_end() -> None:
     for minutes, free in ((9, 9), (10, 20), (19.9, 20), (20, 20)):
         assert free_at(Listener().lose("web-1", minutes), [hold], at(minutes)) == at(free)
     assert OPS.last_quiet(NOON) is None
+
+
+def test_a_channel_is_told_of_what_it_asks_for_alone() -> None:
+    night = Channel("json://h", group_wait_seconds=10, kinds=("silent", "log_tampering"), hosts=("web-*",))
+    grave = Channel("json://h", group_wait_seconds=10, severity_at_least=5)
+    told = []
+    for channel in (night, grave):
+        person = Listener(channel)
+        for host, kind, severity in (
+            ("web-1", "silent", None), ("db-1", "silent", None), ("web-2", "crashed", None),
+            ("web-3", "log_tampering", 5), ("web-4", "port_scan", 3),
+        ):  # fmt: skip
+            alert = person.lose(host, 0, kind=kind)
+            if severity is not None:
+                found = replace(alert, subject=host, severity=severity, text=f"{kind} on {host}")
+                person.alerts[alert.id] = found
+            person.find(alert, 30)
+        person.listen(60)
+        told.append(person.titles)
+    assert told == [
+        [missed("web-1"), "log_tampering on web-3", "web-1 is back, after 30 minutes", "over: log_tampering on web-3"],
+        ["log_tampering on web-3", "over: log_tampering on web-3"],
+    ]

@@ -123,6 +123,8 @@ def test_maintenance_and_what_is_behind_a_host_are_read(tmp_path: Path) -> None:
         ("[notify.ops]\nurl = 'json://h'\nquiet = '07:00-07:00'\n", 3, "begins when it ends"),
         ("[notify.ops]\nurl = 'json://h'\ntime_zone = 'Berlin'\n", 3, "time_zone 'Berlin' is unknown"),
         ("[notify.ops]\nurl = 'json://h'\nafter_minutes = -1\n", 3, "after_minutes"),
+        ("[notify.ops]\nurl = 'json://h'\nhosts = ['web 1']\n", 3, "'web 1' fits no host name"),
+        ("[notify.ops]\nurl = 'json://h'\nseverity_at_least = 6\n", 3, "severity_at_least"),
         ("[maintenance.x]\ndays = ['sun']\nfrom = '02:00'\nminutes = 1\n", 1, "missing required field `hosts`"),
         (f"{MAINTENANCE}days = ['sunday']\n", 5, "days[0]: Invalid enum value 'sunday'"),
         (f"{MAINTENANCE}days = []\n", 5, "length >= 1"),
