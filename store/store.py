@@ -19,6 +19,7 @@ from store import (
     keys,
     leases,
     notices,
+    old_alerts,
     outages,
     postgres,
     queries,
@@ -243,6 +244,10 @@ class Store:
     def roll_up_beats(self, now: datetime) -> int:
         """Old hours become days, old days go, at any time and any number of times (see `beat_days.roll_up_beats`)."""
         return beat_days.roll_up_beats(self.database, now, self._keep_days)
+
+    def forget_alerts(self, now: datetime) -> int:
+        """Old alerts go, at any time and any number of times (see `old_alerts.forget_alerts`)."""
+        return old_alerts.forget_alerts(self.database, now, self._keep_days)
 
     def events(self, wanted: EventFilter, limit: int, before: int | None = None) -> list[StoredEvent]:
         """A page of events, last stored first (see `queries.read_events`)."""

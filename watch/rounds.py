@@ -1,8 +1,8 @@
 """Rounds: what is found out about hosts from time to time, beside the judging. Of several watches the first does it.
 
 Each minute some hosts are marked: those that have just changed, then a hundred others in turn, or so many that each
-comes within four hours. Old hours of heartbeats are added to their days. Each hour, in a large fleet twice a day, the
-fleet is surveyed for patterns.
+comes within four hours. Old hours of heartbeats are added to their days. Each hour, in a large fleet twice a day, old
+alerts go, and the fleet is surveyed for patterns.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Rounds:
         self._seconds += ROUND_SECONDS
         if self._seconds >= (SURVEY_LARGE_SECONDS if len(states) > LARGE_FLEET else HOUR_SECONDS):
             self._seconds = 0.0
+            await asyncio.to_thread(self._store.forget_alerts, utc_now())
             await self._survey()
         await asyncio.to_thread(self._store.roll_up_beats, utc_now())
 
