@@ -11,8 +11,10 @@ from typing import cast
 from sqlalchemy import update
 
 from bench.figure import Figure, Options, rate, ratio
+from bench.load import Load
 from bench.planted_days import ATTACKS, Day
-from bench.stack import fresh_database
+from bench.stack import fresh_database, stack
+from bench.throughput import run_events
 from core.clock import utc_now
 from core.ids import uuid7
 from core.messages import Event, EventType
@@ -34,7 +36,7 @@ def measure_detection(options: Options) -> list[Figure]:
     """Recall and false alarms, which no database changes, once; then the rate with each database."""
     rules = dict(read_rules(NO_FILE).rule)
     found = [] if options.database != "sqlite" else [*_measure_recall(options, rules), _measure_quiet(options, rules)]
-    return [*found, _measure_rate(options, rules)]
+    return [*found, _measure_rate(options, rules), _measure_beside(options)]
 
 
 def _measure_recall(options: Options, rules: dict[str, EventRule]) -> list[Figure]:
@@ -73,6 +75,24 @@ def _measure_rate(options: Options, rules: dict[str, EventRule]) -> Figure:
         store.close()
     detail = f"{rate(rows * ours)}; without rules {rate(rows * bare)}"
     return Figure("detection, events looked at ÷ only read", ratio(ours, bare), "", None, detail)
+
+
+def _measure_beside(options: Options) -> Figure:
+    """How fast events are stored while a watch looks at them, beside how fast without one."""
+    load = Load(options.scaled(400_000), 100)
+    alone: list[float] = []
+    beside: list[float] = []
+    for _ in range(options.turns):
+        for rates, watched in ((alone, False), (beside, True)):
+            with stack(options.database) as made:
+                process = made.start_ingestor()
+                if watched:
+                    made.start("watch", "-m", "heimdall", "watch").wait_for("everything that is published is heard")
+                rates.append(run_events(made, process, load).rate)
+    detail = f"{rate(max(beside))}; without a watch {rate(max(alone))}"
+    return Figure(
+        "detection, events stored beside it ÷ without", ratio(max(beside), max(alone)), "printed", None, detail
+    )
 
 
 def _fill(store: Store, count: int) -> int:

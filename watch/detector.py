@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from core.clock import utc_now
 from core.errors import HeimdallError
@@ -33,7 +37,9 @@ POLL_SECONDS = 1.0
 BUSY_SECONDS = 0.02  # between two batches: those who judge silence have the processor then
 LOOK_AROUND_SECONDS = 10.0  # for what is over, for new rules, and whether it is still the first
 BATCH_EVENTS = 2_000
+BEHIND_OTHERS = 10  # as `nice` counts
 
+Result = TypeVar("Result")
 Kept = tuple[Sequence[Alert], Sequence[Alert]] | None
 Tell = Callable[[Sequence[Alert], Sequence[Alert]], None]
 
@@ -48,6 +54,7 @@ class Detector:
         self._edition = 0
         self._cursor = 0
         self._looked_around_at = 0.0
+        self._thread = ThreadPoolExecutor(1, "detector", _give_way)
 
     async def run(self) -> None:
         """Detect until cancelled. What goes wrong is told of, and tried again."""
@@ -70,16 +77,19 @@ class Detector:
                 self._detection = None
                 return POLL_SECONDS
         if self._detection is None or self._edition != self._rulebook.refresh():
-            self._detection = await asyncio.to_thread(self._begin)
+            self._detection = await self._apart(self._begin)
         if looks_around:
-            self._detection.sigma = await asyncio.to_thread(self._read_sigma)
-        read, kept = await asyncio.to_thread(self._step, self._detection, looks_around)
+            self._detection.sigma = await self._apart(self._read_sigma)
+        read, kept = await self._apart(self._step, self._detection, looks_around)
         if kept is None:
             log.info("another has read the events meanwhile")
             self._detection = None
         elif any(kept):
             self._tell(*kept)
         return BUSY_SECONDS if read == BATCH_EVENTS else POLL_SECONDS
+
+    async def _apart(self, work: Callable[..., Result], *arguments: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _read_sigma(self) -> Ruleset | None:
         if self._ruleset is None and not self._folder.is_dir():
@@ -114,3 +124,9 @@ class Detector:
         for one in (kept or ((), ()))[0]:
             log.info("%s", printable(one.text))
         return len(events), kept
+
+
+def _give_way() -> None:
+    """Let this thread have the processor when those who store events and judge silence do not want it."""
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND_OTHERS)
