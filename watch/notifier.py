@@ -42,9 +42,11 @@ class Notifier:
         self._wake = asyncio.Event()
         self._leads = False
         self._senders: dict[str, asyncio.Task[None]] = {}
+        # a new channel is told of what happens from now on, not from the next look
+        rulebook.changed = self.note
 
     def note(self) -> None:
-        """An alert has been opened or resolved."""
+        """An alert has been opened or resolved, or the rules have changed."""
         self._wake.set()
 
     async def run(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import Invalid
@@ -14,11 +15,13 @@ log = logging.getLogger("watch.rules")
 class Rulebook:
     """The rules of the file at `path`. Raises `Invalid` when they cannot be used at first; later they are kept then.
 
-    `edition` is another number for each change; `trouble` is why the file is not followed, an empty text when it is.
+    `edition` is another number for each change, of which `changed` is told whoever has looked; `trouble` is why the
+    file is not followed, an empty text when it is.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.changed: Callable[[], None] = lambda: None
         self._stamp = self._look()
         self.rules = read_rules(path)
         self.edition = 1
@@ -38,6 +41,7 @@ class Rulebook:
             return self.edition
         self.trouble = ""
         self.edition += 1
+        self.changed()
         channels = self.rules.notify
         told = f"{len(channels)} channels: {', '.join(channels)}" if channels else "nobody is notified"
         log.info("the rules have changed: %s", told)
