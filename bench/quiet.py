@@ -94,12 +94,15 @@ def measure_idle(options: Options) -> list[Figure]:
         time.sleep(5)  # what a start leaves behind
         tree = _descendants(up.popen.pid)
         everybody = [*tree, *(agent.popen.pid for agent in agents)]
-        begun, before = time.monotonic(), sum(map(cpu_seconds, everybody))
+        begun, before = time.monotonic(), {pid: cpu_seconds(pid) for pid in everybody}
         time.sleep(5 if options.quick else IDLE_SECONDS)
-        share = 100 * (sum(map(cpu_seconds, everybody)) - before) / (time.monotonic() - begun)
+        passed = (time.monotonic() - begun) / 100
+        shares = [(_name(pid), (cpu_seconds(pid) - before[pid]) / passed) for pid in everybody]
+        share = sum(one for _, one in shares)
         memory = sum(map(_proportional_megabytes, tree))
+    detail = ", ".join(f"{name} {one:.2f}" for name, one in shares)
     return [
-        Figure("idle, three hosts: CPU of all processes", f"{share:.2f} % of a core", "< 1 %", share < 1),
+        Figure("idle, three hosts: CPU of all processes", f"{share:.2f} % of a core", "< 1 %", share < 1, detail),
         Figure("idle: memory of `heimdall up` in all (PSS)", f"{memory:.0f} MB", "< 300 MB", memory < 300),
     ]
 
@@ -110,6 +113,12 @@ def _descendants(pid: int) -> list[int]:
         for task in Path(f"/proc/{parent}/task").iterdir():
             found += map(int, (task / "children").read_text().split())
     return found
+
+
+def _name(pid: int) -> str:
+    """What `heimdall` does there, or which program it is."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return words[words.index("heimdall") + 1] if "heimdall" in words else Path(words[0]).name
 
 
 def _proportional_megabytes(pid: int) -> float:

@@ -71,6 +71,14 @@ class Signs:
             return "ok"
         return "; ".join(faults) or "no sign of life yet"
 
+    def stored(self) -> list[object]:
+        """How many events each ingestor says to have stored: another answer when there are more."""
+        return [
+            (instance, sign.status.session, sign.status.metrics.get("events_stored"))
+            for (service, instance), sign in list(self._signs.items())
+            if service == "ingestor"
+        ]
+
     def behind_seconds(self, now: float) -> float | None:
         """How old, at `now` (monotonic), what was published may be without being stored by any ingestor.
 

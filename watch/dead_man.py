@@ -22,6 +22,7 @@ log = logging.getLogger("watch.dead_man")
 
 CALL_SECONDS = 10.0
 LOOK_SECONDS = 1.0
+NO_RULE_SECONDS = 5.0
 
 
 class DeadMan:
@@ -36,8 +37,8 @@ class DeadMan:
         loop = asyncio.get_running_loop()
         next_at = loop.time()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
             rule = self._rulebook.rules.dead_man
+            await asyncio.sleep(LOOK_SECONDS if rule is not None else NO_RULE_SECONDS)
             if rule is None or loop.time() < next_at:
                 continue
             fault = self._find_fault()

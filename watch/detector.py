@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("watch.detector")
 
 POLL_SECONDS = 1.0
+SETTLE_SECONDS = 5.0  # within which what was stored can be read, though another transaction lasts
 BUSY_SECONDS = 0.02  # between two batches: those who judge silence have the processor then
 LOOK_AROUND_SECONDS = 10.0  # for what is over, for new rules, and whether it is still the first
 BATCH_EVENTS = 2_000
@@ -45,14 +46,22 @@ Tell = Callable[[Sequence[Alert], Sequence[Alert]], None]
 
 
 class Detector:
-    """Rules of Sigma are in `folder`; `tell` hears of the alerts that were opened and resolved."""
+    """Rules of Sigma are in `folder`; `tell` hears of the alerts that were opened and resolved.
 
-    def __init__(self, store: Store, rulebook: Rulebook, folder: Path, slot: Slot, tell: Tell) -> None:
+    `stored` has another answer when there are new events: as long as it has not, they are looked for now and then only.
+    """
+
+    def __init__(
+        self, store: Store, rulebook: Rulebook, folder: Path, slot: Slot, stored: Callable[[], object], tell: Tell
+    ) -> None:
         self._store, self._rulebook, self._folder, self._slot, self._tell = store, rulebook, folder, slot, tell
+        self._stored = stored
+        self._known: object = None
+        self._known_at = 0.0
         self._ruleset: Ruleset | None = None
         self._detection: Detection | None = None
         self._edition = 0
-        self._cursor = 0
+        self._cursor = self._read = 0
         self._looked_around_at = 0.0
         self._thread = ThreadPoolExecutor(1, "detector", _give_way)
 
@@ -70,23 +79,27 @@ class Detector:
     async def _turn(self) -> float:
         """One look; how long until the next, in seconds."""
         now = time.monotonic()
+        if (stored := self._stored()) != self._known:
+            self._known, self._known_at = stored, now
         looks_around = self._detection is None or now - self._looked_around_at >= LOOK_AROUND_SECONDS
         if looks_around:
             self._looked_around_at = now
             if await asyncio.to_thread(self._store.first_slot, self._slot.name, utc_now()) != self._slot.number:
                 self._detection = None
                 return POLL_SECONDS
+        elif not self._read and now - self._known_at > SETTLE_SECONDS and self._edition == self._rulebook.edition:
+            return POLL_SECONDS
         if self._detection is None or self._edition != self._rulebook.refresh():
             self._detection = await self._apart(self._begin)
         if looks_around:
             self._detection.sigma = await self._apart(self._read_sigma)
-        read, kept = await self._apart(self._step, self._detection, looks_around)
+        self._read, kept = await self._apart(self._step, self._detection, looks_around)
         if kept is None:
             log.info("another has read the events meanwhile")
             self._detection = None
         elif any(kept):
             self._tell(*kept)
-        return BUSY_SECONDS if read == BATCH_EVENTS else POLL_SECONDS
+        return BUSY_SECONDS if self._read == BATCH_EVENTS else POLL_SECONDS
 
     async def _apart(self, work: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from fnmatch import translate
 from functools import cached_property
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from core.messages import EventType, OsType
-from store import StoredEvent
+
+if TYPE_CHECKING:  # whoever only reads the rules, such as `heimdall up`, loads no database
+    from store import StoredEvent
 
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=1440)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]

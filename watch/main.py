@@ -73,7 +73,7 @@ class Watch:
         self._rulebook = Rulebook(home.rules)
         self._rounds = Rounds(store, settings.database_url, slot, self._fleet.states, self._rulebook, self._tell)
         self._notifier = Notifier(store, self._rulebook, slot)
-        self._detector = Detector(store, self._rulebook, home.sigma, slot, self._tell)
+        self._detector = Detector(store, self._rulebook, home.sigma, slot, self._hearing.signs.stored, self._tell)
         self._dead_man = DeadMan(self._rulebook, self._find_fault)
         self._trouble = ""
         self._signed_at = self._looked_around_at = 0.0
