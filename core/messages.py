@@ -139,11 +139,11 @@ class Alert:
 
     id: str
     kind: str
-    source_host: Optional[str]
     state: AlertState
     since: datetime
     opened_at: datetime
     text: str
+    source_host: Optional[str] = None
     resolved_at: Optional[datetime] = None
     incident: str = ""
     subject: Optional[str] = None

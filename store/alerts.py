@@ -37,7 +37,7 @@ def keep_alerts(connection: Connection, won: Sequence[HeldVerdict], now: datetim
     asked = _OPEN.where(alerts.c.source_host.in_([one.source_host for one in won]), alerts.c.kind.in_([*_WORDS]))
     known = {alert.source_host: alert for alert in map(make_alert, connection.execute(asked))}
     missed = [
-        Alert(str(uuid7()), cause_of(one), one.source_host, "open", one.since, now, _describe(one))
+        Alert(str(uuid7()), cause_of(one), "open", one.since, now, _describe(one), one.source_host)
         for one in won
         if cause_of(one) in _WORDS and one.source_host not in known
     ]
@@ -59,7 +59,7 @@ def open_alert(
     database: Database, kind: str, host: str, text: str, severity: int, since: datetime, now: datetime
 ) -> Alert | None:
     """Open an alert of what was found of `host`; `None` when one of this kind is open for it, whoever opened it."""
-    alert = Alert(str(uuid7()), kind, host, "open", since, now, text, subject=host, severity=severity)
+    alert = Alert(str(uuid7()), kind, "open", since, now, text, host, subject=host, severity=severity)
     with database.writing() as connection:
         database.lock(connection, "verdicts")
         if connection.execute(_OPEN.where(alerts.c.source_host == host, alerts.c.kind == kind)).first() is not None:
@@ -117,7 +117,7 @@ def make_alert(row: Row[Any]) -> Alert:
     """The alert of a row of `alerts`."""
     state: AlertState = "open" if row.resolved_at is None else "resolved"
     return Alert(
-        row.id, row.kind, row.source_host, state, row.since, row.opened_at, row.text, row.resolved_at,
+        row.id, row.kind, state, row.since, row.opened_at, row.text, row.source_host, row.resolved_at,
         incident=row.incident or row.id, subject=row.subject, severity=row.severity, acked_at=row.acked_at,
         acked_by=row.acked_by,
     )  # fmt: skip

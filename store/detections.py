@@ -123,8 +123,8 @@ def _open(connection: Connection, found: Sequence[Finding], now: datetime) -> li
             taken.add(one.subject)
         new.append(
             Alert(
-                str(uuid7()), one.subject.rule, one.source_host, "open" if one.lasts else "resolved", one.since, now,
-                one.text, None if one.lasts else now, subject=one.subject.name, severity=one.severity,
+                str(uuid7()), one.subject.rule, "open" if one.lasts else "resolved", one.since, now, one.text,
+                one.source_host, None if one.lasts else now, subject=one.subject.name, severity=one.severity,
             )
         )  # fmt: skip
     if not new:

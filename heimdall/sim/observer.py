@@ -27,6 +27,7 @@ BEFORE = -math.inf  # when something was said that we found
 
 
 _verdict = msgspec.json.Decoder(Verdict)
+CLONE = "clone"
 _alert = msgspec.json.Decoder(Alert)
 
 
@@ -153,6 +154,8 @@ class Observer:
             if known is not None:
                 known.resolved_at = self._clock()
             return
+        if alert.subject is not None and alert.kind != CLONE:
+            return  # what a rule has found in the events, of which the ledger knows nothing
         self._told.add(alert_id)
         if not self._settled:
             self._of_before.add(alert_id)

@@ -98,6 +98,6 @@ class Judge:
 
     def _open_alert(self, host: str) -> None:
         now = utc_now()
-        alert = Alert(str(uuid4()), "crashed", host, "open", now, now, f"{host} has crashed")
+        alert = Alert(str(uuid4()), "crashed", "open", now, now, f"{host} has crashed", host)
         self._alerts.setdefault(host, []).append(alert.id)
         self._client.publish(f"{ALERTS}/{alert.id}", encode(alert), qos=0, retain=True)

@@ -53,7 +53,7 @@ class Heard:
 
 
 def opened(alert_id: str) -> mqtt5.PublishPacket:
-    alert = Alert(alert_id, "zombie", "web-01", "open", utc_now(), utc_now(), "web-01 is a zombie")
+    alert = Alert(alert_id, "zombie", "open", utc_now(), utc_now(), "web-01 is a zombie", "web-01")
     return mqtt5.PublishPacket(alert_topic(alert_id), encode(alert))
 
 
@@ -81,3 +81,13 @@ def test_what_a_connection_told_that_broke_again_is_not_what_the_next_one_tells(
     heard.lose()
     heard.connect()
     assert [alert.resolved_at for alert in heard.observer.alerts] == [7.0]
+
+
+def test_what_a_rule_has_found_in_events_is_no_alert_of_the_simulation() -> None:
+    heard = Heard()
+    heard.connect()
+    found = Alert("found", "brute_force", "open", utc_now(), utc_now(), "many failed logins", None, subject="::1")
+    clone = Alert("two", "clone", "open", utc_now(), utc_now(), "web-01 is two", "web-01", subject="web-01")
+    for alert in (found, clone):
+        heard.hear(mqtt5.PublishPacket(alert_topic(alert.id), encode(alert)))
+    assert [alert.kind for alert in heard.observer.alerts] == ["clone"]

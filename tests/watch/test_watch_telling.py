@@ -24,7 +24,7 @@ def at(seconds: float) -> datetime:
 def missed(host: str, seconds: float, incident: str = INCIDENT) -> Alert:
     alert_id = str(uuid7())
     text = f"{host} is offline: nothing is heard of it"
-    return Alert(alert_id, "silent", host, "open", at(seconds), at(seconds), text, incident=incident)
+    return Alert(alert_id, "silent", "open", at(seconds), at(seconds), text, host, incident=incident)
 
 
 def back(alert: Alert, seconds: float) -> Alert:

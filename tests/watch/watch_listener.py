@@ -47,7 +47,7 @@ class Listener:
         """An alert, in an incident of its own unless it is named."""
         moment = minutes if isinstance(minutes, datetime) else at(minutes)
         text = f"{host} is offline: nothing is heard of it"
-        alert = Alert(str(uuid7()), kind, host, "open", moment, moment, text, incident=incident or str(uuid7()))
+        alert = Alert(str(uuid7()), kind, "open", moment, moment, text, host, incident=incident or str(uuid7()))
         self.alerts[alert.id] = alert
         return alert
 
