@@ -7,6 +7,7 @@ its own, but never later than when it was stored; whether something is over is t
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from store.columns import read_time
 from store.detections import Finding, Subject
 from store.rows import StoredEvent
 from watch.event_rules import Before, EventRule
+
+log = logging.getLogger("watch.detection")
 
 MOST_SUBJECTS = 50_000  # of a rule; beyond it those are forgotten of which nothing came for the longest time
 NAMED_HOSTS = 5
@@ -118,19 +121,25 @@ class Detection:
         """What the rules find in `events`, the next ones in the order of their ids."""
         found: list[Finding] = []
         for event in events:
-            if self.sigma is not None and (met := self.sigma.match(event)):
-                found += self._take_met(met, event)
-            rules = [*self._by_type.get(event.event_type, ()), *self._of_every_type]
-            firsts = self._before.get(event.event_type, ())
-            if not rules and not firsts:
-                continue
-            at, stored_at = _times(event)
-            found += [one for name, rule in rules if (one := self._apply(name, rule, event, at, stored_at)) is not None]
-            for name, rule in firsts:
-                if rule.before is not None and (subject := _subject(rule, event)):
-                    self._note(
-                        Subject(name, subject), str(event.id), event.source_host, at, stored_at, rule.before.count
-                    )
+            try:
+                found += self._look(event)
+            except Exception:  # whatever is wrong with one, the next ones are looked at
+                log.exception("event %s could not be looked at", event.event_id)
+        return found
+
+    def _look(self, event: StoredEvent) -> list[Finding]:
+        found: list[Finding] = []
+        if self.sigma is not None and (met := self.sigma.match(event)):
+            found += self._take_met(met, event)
+        rules = [*self._by_type.get(event.event_type, ()), *self._of_every_type]
+        firsts = self._before.get(event.event_type, ())
+        if not rules and not firsts:
+            return found
+        at, stored_at = _times(event)
+        found += [one for name, rule in rules if (one := self._apply(name, rule, event, at, stored_at)) is not None]
+        for name, rule in firsts:
+            if rule.before is not None and (subject := _subject(rule, event)):
+                self._note(Subject(name, subject), str(event.id), event.source_host, at, stored_at, rule.before.count)
         return found
 
     def _take_met(self, met: Sequence[Met], event: StoredEvent) -> list[Finding]:

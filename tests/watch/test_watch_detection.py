@@ -227,6 +227,21 @@ def test_a_clock_that_is_ahead_hides_nothing(rules: dict[str, EventRule]) -> Non
     assert found.since < at(60)
 
 
+def test_an_event_that_cannot_be_looked_at_stops_nothing(rules: dict[str, EventRule]) -> None:
+    class Broken:
+        def match(self, event: StoredEvent) -> list[Any]:
+            raise KeyError(event.event_id) if event.id == 1 else ValueError
+
+    day = Day()
+    day.happens(0, "LOG_TAMPERING")
+    detection = Detection(rules)
+    assert names(detection.take(day.events())) == [("log_tampering", "web-01")]
+    detection.sigma = Broken()
+    assert detection.take(day.events()) == []
+    detection.sigma = None
+    assert names(detection.take([_event(2, 5_000, event_type="LOG_TAMPERING")])) == [("log_tampering", "web-01")]
+
+
 def test_of_a_rule_that_is_gone_nothing_is_remembered(rules: dict[str, EventRule]) -> None:
     detection = Detection({})
     detection.remember({Subject("brute_force", ATTACKER): "[0, true, []]"})
