@@ -37,6 +37,7 @@ class Notice:
     words: Words
     made_at: datetime
     attempts: int
+    incident: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Outbox:
             taken = {"attempts": row.attempts + 1, "due_at": now + SENDING, "error": None}
             connection.execute(update(notices).where(notices.c.id == row.id).values(taken))
         words = Words(row.kind, row.title, row.body)
-        return Notice(row.id, row.channel, words, row.made_at, row.attempts + 1)
+        return Notice(row.id, row.channel, words, row.made_at, row.attempts + 1, row.incident)
 
     def next_due(self, channel: str) -> datetime | None:
         """When the channel's first notice that is not delivered may be tried."""

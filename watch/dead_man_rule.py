@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from core.errors import Invalid
+from watch.calls import read_address
 
 
 class DeadManRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -23,15 +23,3 @@ class DeadManRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             read_address(self.url)
         except Invalid as error:
             raise Invalid(f"url: {error}") from None
-
-
-def read_address(url: str) -> SplitResult:
-    """The parts of `url`. Raises `Invalid` unless it is one of HTTP or HTTPS with a host."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        known = False
-    if not known:
-        raise Invalid("use an address such as https://example.com/ping")
-    return parts

@@ -8,25 +8,32 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
 
+import msgspec
+
+from watch.channels import Told, find_channel
 from watch.reachable import refuse_private
 
 CALL_SECONDS = 30
+_decode = msgspec.json.Decoder(Told).decode
 
 
 def main() -> None:
-    """Deliver until standard input ends. The first line says whether private addresses are allowed."""
+    """Deliver until standard input ends: all that comes is of one channel."""
     # whatever prints, prints elsewhere
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     refused: list[str] = []
-    if not json.loads(sys.stdin.readline())["allow_private"]:
-        refuse_private(refused)
+    checked = False
     for line in sys.stdin:
         refused.clear()
         try:
-            error = _deliver(json.loads(line))
+            told = _decode(line)
+            if not told.allow_private and not checked:
+                refuse_private(refused)
+                checked = True
+            channel = find_channel(told.url)
+            error = _deliver(told) if channel is None else channel.deliver(told)
         except Exception as failure:  # noqa: BLE001 -- whatever a service's plugin raises, the next one is tried
             error = f"{type(failure).__name__}: {failure}"
         if error and refused:
@@ -35,18 +42,16 @@ def main() -> None:
         answers.flush()
 
 
-def _deliver(told: dict[str, Any]) -> str:
+def _deliver(told: Told) -> str:
     """Say it; an empty text when the service took it."""
     from apprise import Apprise, AppriseAsset  # noqa: PLC0415 -- after the sockets are checked
 
     asset = AppriseAsset(app_id="Heimdall", app_desc="Heimdall", app_url="", interpret_emojis=False, async_mode=False)
     service = Apprise(asset=asset)
-    if not service.add(told["url"]):
+    if not service.add(told.url):
         return "this is no address that apprise knows"
     # what comes from hosts is text: nothing in it is read as markup
-    result = service.notify(
-        told["body"], told["title"], notify_type=told["tone"], body_format="text", timeout=CALL_SECONDS
-    )
+    result = service.notify(told.body, told.title, notify_type=told.tone, body_format="text", timeout=CALL_SECONDS)
     if result:
         return ""
     return "; ".join(entry.message for entry in result.logs())[-1000:] or "the service did not take it"

@@ -7,8 +7,12 @@ import json
 import signal
 import sys
 
+import msgspec
+
+from core.clock import rfc3339
 from core.process import end_with_parent
 from store.notices import Notice
+from watch.channels import Told
 from watch.rules import Channel
 
 ANSWER_SECONDS = 60.0  # for a call and, the first time, for what is loaded
@@ -25,9 +29,10 @@ class Mouth:
     async def say(self, notice: Notice) -> str:
         """Deliver it; why it could not be, or an empty text."""
         words = notice.words
-        told = {
-            "url": self._channel.url, "title": words.title, "body": words.body, "tone": _TONES[words.kind],
-        }  # fmt: skip
+        told = Told(
+            self._channel.url, notice.id, notice.channel, words.kind, words.title, words.body, notice.incident,
+            rfc3339(notice.made_at), _TONES[words.kind], self._channel.allow_private,
+        )  # fmt: skip
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 process = self._process or await self._start()
@@ -48,19 +53,14 @@ class Mouth:
             sys.executable, "-m", "watch.deliver", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             preexec_fn=end_with_parent(signal.SIGKILL),
         )  # fmt: skip
-        self._write(process, {"allow_private": self._channel.allow_private})
         return process
 
-    async def _ask(self, process: asyncio.subprocess.Process, told: dict[str, str]) -> bytes:
-        self._write(process, told)
+    async def _ask(self, process: asyncio.subprocess.Process, told: Told) -> bytes:
         if process.stdin is None or process.stdout is None:
             raise OSError("it has no pipes")
+        process.stdin.write(msgspec.json.encode(told) + b"\n")
         await process.stdin.drain()
         return await process.stdout.readline()
-
-    def _write(self, process: asyncio.subprocess.Process, value: object) -> None:
-        if process.stdin is not None:
-            process.stdin.write(json.dumps(value).encode() + b"\n")
 
     async def close(self) -> None:
         """End the process, whatever it is doing."""

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import msgspec
 import pytest
 
+from watch.channels import Told
 from watch.reachable import RefusedAddress, check_address
 
 
@@ -54,8 +56,9 @@ def listening() -> Iterator[tuple[int, list[str]]]:
 
 
 def deliver(url: str, *, allow_private: bool) -> str:
-    told = {"url": url, "title": "t", "body": "b", "tone": "info"}
-    lines = json.dumps({"allow_private": allow_private}) + "\n" + json.dumps(told) + "\n"
+    made_at = "2026-11-20T12:00:00.000000Z"
+    told = Told(url, 7, "ops", "opened", "t", "b", "", made_at, "info", allow_private)
+    lines = msgspec.json.encode(told).decode() + "\n"
     done = subprocess.run(
         [sys.executable, "-m", "watch.deliver"], input=lines, capture_output=True, text=True, timeout=60, check=True
     )
