@@ -52,7 +52,13 @@ def run_command(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -
     _log_to_stderr()
     command: Command = options.command
     try:
-        return command(load(), options)
+        code = command(load(), options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # whoever reads has had enough, as in `| head`; what the buffer still holds goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except HeimdallError as error:
         print(f"heimdall {options.name}: {error}", file=sys.stderr)
         return WRONG_USE if isinstance(error, Invalid) else FAILED

@@ -194,3 +194,19 @@ def test_ctrl_c_leaves_whole_rules_and_nothing_half_done(home: Path, tmp_path: P
     assert 20 < len(kept) < 3_000
     assert not list((home / "sigma").glob(".*"))
     assert {path.stem for path in (home / "sigma").glob("*.json")} == {one.id for one in kept}
+
+
+def test_a_reader_who_has_had_enough_is_no_error(typed: Typed, home: Path, tmp_path: Path) -> None:
+    for number in range(300):
+        write(tmp_path / "rules" / f"{number:04}.yml", f"rule {number}")
+    assert typed("add", tmp_path / "rules").returncode == 0
+    child = subprocess.Popen(
+        [sys.executable, "-m", "heimdall", "rules", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**outside(), "HEIMDALL_HOME": str(home)},
+    )  # fmt: skip
+    assert child.stdout is not None
+    child.stdout.close()
+    assert child.stderr is not None
+    with child.stderr as errors:
+        assert errors.read() == ""
+    assert child.wait(60) == 0
