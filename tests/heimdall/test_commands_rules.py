@@ -178,9 +178,11 @@ def test_what_takes_long_says_how_far_it_is(
 def test_ctrl_c_leaves_whole_rules_and_nothing_half_done(home: Path, tmp_path: Path) -> None:
     for number in range(3_000):
         write(tmp_path / "rules" / f"{number:04}.yml", f"rule {number}")
-    # it tells of every step, and nobody reads: it stands still when some rules are kept and the pipe is full
+    # it tells of every step, and nobody reads: it stands still when some rules are kept and the pipe is full. Whoever
+    # runs the tests in the background lets their processes ignore SIGINT
     talkative = (
-        "import sys; from heimdall import main, sigma_rules; sigma_rules.SAY_SECONDS = 0.0; sys.exit(main.main())"
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from heimdall import main, sigma_rules; sigma_rules.SAY_SECONDS = 0.0; sys.exit(main.main())"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", talkative, "rules", "add", str(tmp_path / "rules")], stdout=subprocess.PIPE,
