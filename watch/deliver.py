@@ -44,8 +44,11 @@ def main() -> None:
 
 def _deliver(told: Told) -> str:
     """Say it; an empty text when the service took it."""
-    from apprise import Apprise, AppriseAsset  # noqa: PLC0415 -- after the sockets are checked
+    import requests.sessions  # noqa: PLC0415 -- here and below: after the sockets are checked
+    from apprise import Apprise, AppriseAsset  # noqa: PLC0415
 
+    if not told.allow_private:
+        vars(requests.sessions)["DEFAULT_REDIRECT_LIMIT"] = 0  # what a new session follows at most
     asset = AppriseAsset(app_id="Heimdall", app_desc="Heimdall", app_url="", interpret_emojis=False, async_mode=False)
     service = Apprise(asset=asset)
     if not service.add(told.url):

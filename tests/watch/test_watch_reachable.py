@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -37,13 +37,19 @@ def test_a_public_address_is_not(address: str) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[tuple[int, list[str]]]:
+def listening(location: str = "") -> Iterator[tuple[int, list[str]]]:
     """A service of ours inside the network, and what was asked of it."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(302 if location else 200)
+            self.send_header("Location", location)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            asked.append("GET")
             self.send_response(200)
             self.end_headers()
 
@@ -55,12 +61,16 @@ def listening() -> Iterator[tuple[int, list[str]]]:
         server.shutdown()
 
 
-def deliver(url: str, *, allow_private: bool) -> str:
+# as if every address were public
+PUBLIC = "from watch import deliver; deliver.refuse_private = lambda _: None; deliver.main()"
+
+
+def deliver(url: str, *, allow_private: bool, program: Sequence[str] = ("-m", "watch.deliver")) -> str:
     made_at = "2026-11-20T12:00:00.000000Z"
     told = Told(url, 7, "ops", "opened", "t", "b", "", made_at, "info", allow_private)
     lines = msgspec.json.encode(told).decode() + "\n"
     done = subprocess.run(
-        [sys.executable, "-m", "watch.deliver"], input=lines, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, *program], input=lines, capture_output=True, text=True, timeout=60, check=True
     )
     return str(json.loads(done.stdout)["error"])
 
@@ -73,6 +83,15 @@ def test_a_service_inside_the_network_is_told_only_when_that_is_allowed(host: st
         if host == "127.0.0.1":
             assert deliver(f"json://{host}:{port}/hook", allow_private=True) == ""
             assert len(asked) == 1
+
+
+def test_a_redirect_is_followed_only_inside_the_network_that_is_allowed() -> None:
+    with listening() as (port, asked), listening(f"http://127.0.0.1:{port}/") as (first, _):
+        url = f"json://127.0.0.1:{first}/hook"
+        assert deliver(url, allow_private=False, program=("-c", PUBLIC)) != ""
+        assert asked == []
+        assert deliver(url, allow_private=True) == ""
+        assert asked == ["GET"]
 
 
 def test_an_address_that_no_service_has_is_an_error() -> None:
