@@ -66,6 +66,13 @@ class Slot:
         if not await asyncio.to_thread(self.renew):
             raise Conflict(f"slot {self.number} has been taken by another {self.name}: leaving it to that one")
 
+    async def is_first(self) -> bool:
+        """Whether no smaller slot is held: of several of one service this one does what is done once.
+
+        Raises `Unavailable`.
+        """
+        return await asyncio.to_thread(self._store.first_slot, self.name, utc_now()) == self.number
+
     async def hold(self) -> None:
         """Keep it until cancelled, or until somebody else has it (`Conflict`)."""
         while True:

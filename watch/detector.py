@@ -84,7 +84,7 @@ class Detector:
         looks_around = self._detection is None or now - self._looked_around_at >= LOOK_AROUND_SECONDS
         if looks_around:
             self._looked_around_at = now
-            if await asyncio.to_thread(self._store.first_slot, self._slot.name, utc_now()) != self._slot.number:
+            if not await self._slot.is_first():
                 self._detection = None
                 return POLL_SECONDS
         elif not self._read and now - self._known_at > SETTLE_SECONDS and self._edition == self._rulebook.edition:

@@ -75,7 +75,7 @@ class Notifier:
         channels = self._rulebook.rules.notify
         if not channels and not self._leads:
             return POLL_SECONDS
-        if await asyncio.to_thread(self._store.first_slot, self._slot.name, utc_now()) != self._slot.number:
+        if not await self._slot.is_first():
             self._leads = False
             await self._stop_senders()
             return POLL_SECONDS

@@ -63,7 +63,7 @@ class Rounds:
                 log.warning("this round was not finished: %s", error)
 
     async def _make(self) -> None:
-        if await asyncio.to_thread(self._store.first_slot, self._slot.name, utc_now()) != self._slot.number:
+        if not await self._slot.is_first():
             return
         states = self._states()
         await self._mark(states)
