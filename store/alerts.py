@@ -14,7 +14,7 @@ from core.ids import uuid7
 from core.messages import Alert, AlertState, VerdictState
 from store.audit import record_act
 from store.database import Database, in_chunks
-from store.incidents import join_found, join_incidents
+from store.incidents import join_incidents
 from store.outages import cause_of
 from store.rows import HeldVerdict
 from store.tables import alerts
@@ -53,31 +53,6 @@ def keep_alerts(connection: Connection, won: Sequence[HeldVerdict], now: datetim
         ids = [one.id for one in resolved]
         connection.execute(update(alerts).where(alerts.c.id.in_(ids)).values(resolved_at=now))
     return opened, resolved
-
-
-def open_alert(
-    database: Database, kind: str, host: str, text: str, severity: int, since: datetime, now: datetime
-) -> Alert | None:
-    """Open an alert of what was found of `host`; `None` when one of this kind is open for it, whoever opened it."""
-    alert = Alert(str(uuid7()), kind, "open", since, now, text, host, subject=host, severity=severity)
-    with database.writing() as connection:
-        database.lock(connection, "verdicts")
-        if connection.execute(_OPEN.where(alerts.c.source_host == host, alerts.c.kind == kind)).first() is not None:
-            return None
-        [alert] = join_found(connection, [alert], now)
-        add_alerts(connection, [alert])
-    return alert
-
-
-def resolve_alert(database: Database, kind: str, host: str, now: datetime) -> Alert | None:
-    """Resolve the alert of this kind that is open for `host`; `None` when there is none."""
-    with database.writing() as connection:
-        database.lock(connection, "verdicts")
-        found = connection.execute(_OPEN.where(alerts.c.source_host == host, alerts.c.kind == kind)).first()
-        if found is None:
-            return None
-        connection.execute(update(alerts).where(alerts.c.id == found.id).values(resolved_at=now))
-    return replace(make_alert(found), state="resolved", resolved_at=now)
 
 
 def add_alerts(connection: Connection, opened: Sequence[Alert]) -> None:

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from core.ids import uuid7
 from core.messages import Alert
-from store.alerts import add_alerts, make_alert
-from store.database import Database, in_chunks
-from store.incidents import join_found
+from store.database import Database
+from store.found_alerts import Finding, Subject, keep_findings
 from store.queries import make_event
 from store.rows import StoredEvent
-from store.tables import alerts, cursors, logs, rule_windows
+from store.tables import cursors, logs, rule_windows
 from store.upserts import upsert_rows
 
 _NAME = "detector"
-
-
-class Subject(NamedTuple):
-    """What a rule has found something of, such as an address."""
-
-    rule: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a rule has found: `since` when it began, `text` what it is. It `lasts` until it is over, or is told once."""
-
-    subject: Subject
-    source_host: str | None
-    severity: int
-    text: str
-    since: datetime
-    lasts: bool
 
 
 @dataclass
@@ -97,8 +75,7 @@ class Detections:
             if connection.execute(moved).rowcount != 1:
                 return None
             _keep_windows(connection, step.windows)
-            resolved = _resolve(connection, step.over, now)  # what is over may have begun again since
-            return _open(connection, step.found, now), resolved
+            return keep_findings(connection, step.found, step.over, now)
 
 
 def _keep_windows(connection: Connection, windows: Mapping[Subject, str | None]) -> None:
@@ -109,43 +86,3 @@ def _keep_windows(connection: Connection, windows: Mapping[Subject, str | None])
     rows = [{"rule": rule, "subject": name, "told": told} for (rule, name), told in windows.items() if told is not None]
     if rows:
         upsert_rows(connection, rule_windows, rows)
-
-
-def _open(connection: Connection, found: Sequence[Finding], now: datetime) -> list[Alert]:
-    """Open an alert for each, unless one is open for its subject; what does not last is resolved at once."""
-    open_ones = _read_open(connection, [one.subject for one in found])
-    taken = {Subject(alert.kind, alert.subject or "") for alert in open_ones}
-    new: list[Alert] = []
-    for one in found:
-        if one.subject in taken:
-            continue
-        if one.lasts:
-            taken.add(one.subject)
-        new.append(
-            Alert(
-                str(uuid7()), one.subject.rule, "open" if one.lasts else "resolved", one.since, now, one.text,
-                one.source_host, None if one.lasts else now, subject=one.subject.name, severity=one.severity,
-            )
-        )  # fmt: skip
-    if not new:
-        return []
-    opened = join_found(connection, new, now)
-    add_alerts(connection, opened)
-    return opened
-
-
-def _resolve(connection: Connection, over: Sequence[Subject], now: datetime) -> list[Alert]:
-    found = _read_open(connection, over)
-    for chunk in in_chunks([alert.id for alert in found]):
-        connection.execute(update(alerts).where(alerts.c.id.in_(chunk)).values(resolved_at=now))
-    return [replace(alert, state="resolved", resolved_at=now) for alert in found]
-
-
-def _read_open(connection: Connection, subjects: Sequence[Subject]) -> list[Alert]:
-    """The alerts that are open for these."""
-    wanted = set(subjects)
-    found: list[Alert] = []
-    for chunk in in_chunks(sorted({one.rule for one in wanted})):
-        query = select(alerts).where(alerts.c.resolved_at.is_(None), alerts.c.kind.in_(chunk))
-        found += map(make_alert, connection.execute(query))
-    return [alert for alert in found if Subject(alert.kind, alert.subject or "") in wanted]

@@ -15,6 +15,7 @@ from store import (
     detections,
     enrolment,
     findings,
+    found_alerts,
     hosts,
     keys,
     leases,
@@ -161,15 +162,11 @@ class Store:
         """Make transitions true, each by the first who claims it (see `verdicts.claim`)."""
         return verdicts.claim(self.database, transitions, now)
 
-    def open_alert(
-        self, kind: str, host: str, text: str, severity: int, since: datetime, now: datetime
-    ) -> Alert | None:
-        """Open an alert; `None` when one of this kind is open for `host` already."""
-        return alerts.open_alert(self.database, kind, host, text, severity, since, now)
-
-    def resolve_alert(self, kind: str, host: str, now: datetime) -> Alert | None:
-        """Resolve the alert of this kind that is open for `host`; `None` when there is none."""
-        return alerts.resolve_alert(self.database, kind, host, now)
+    def record_findings(
+        self, found: Sequence[found_alerts.Finding], over: Sequence[found_alerts.Subject], now: datetime
+    ) -> tuple[list[Alert], list[Alert]]:
+        """Open and resolve alerts of what was found (see `found_alerts.record_findings`)."""
+        return found_alerts.record_findings(self.database, found, over, now)
 
     def ack_alert(self, alert_id: str, who: str, now: datetime) -> Alert | None:
         """Note that `who` has seen to an alert (see `alerts.ack_alert`). Raises `Conflict` when it is resolved."""

@@ -11,6 +11,7 @@ from core.ids import stable_id
 from core.messages import OS_TYPES, Alert, Event, check_os_type, encode
 from mqtt.session import Connection
 from store import Store
+from store.found_alerts import Finding, Subject
 from watch.clones import Clones, Sighting
 from watch.fleet import moment
 from watch.speech import publish_alerts
@@ -36,20 +37,21 @@ class CloneAlerts:
         while self._clones.found:
             await self._open(connection, self._clones.found[0])
             self._clones.found.popleft()
-        for host in self._clones.find_quiet(now):
-            resolved = await asyncio.to_thread(self._store.resolve_alert, KIND, host, utc_now())
-            self._clones.forget(host)
-            if resolved is not None:
-                publish_alerts(connection, [], [resolved.id])
+        quiet = [Subject(KIND, host) for host in self._clones.find_quiet(now)]
+        if quiet:
+            _, resolved = await asyncio.to_thread(self._store.record_findings, [], quiet, utc_now())
+            for subject in quiet:
+                self._clones.forget(subject.name)
+            publish_alerts(connection, [], [alert.id for alert in resolved])
 
     async def _open(self, connection: Connection, found: Sighting) -> None:
         text = f"{found.host} is two: agents with the boots {found.boots[0]} and {found.boots[1]} take turns"
-        opened = await asyncio.to_thread(
-            self._store.open_alert, KIND, found.host, text, SEVERITY, moment(found.at), utc_now()
-        )  # fmt: skip
-        if opened is None:
+        finding = Finding(Subject(KIND, found.host), found.host, SEVERITY, text, moment(found.at), lasts=True)
+        alerts, _ = await asyncio.to_thread(self._store.record_findings, [finding], [], utc_now())
+        if not alerts:
             return
-        publish_alerts(connection, [opened], [])
+        publish_alerts(connection, alerts, [])
+        [opened] = alerts
         host = await asyncio.to_thread(self._store.get_host, found.host)
         # a row of an old database may hold anything
         os_type = check_os_type(host.os_type if host is not None and host.os_type in OS_TYPES else "LINUX")

@@ -18,7 +18,7 @@ from core.errors import Invalid
 from core.messages import NO_ADDRESS
 from core.text import printable
 from store.columns import read_time
-from store.detections import Finding, Subject
+from store.found_alerts import Finding, Subject
 from store.rows import StoredEvent
 from watch.event_rules import Before, EventRule
 

@@ -9,6 +9,7 @@ import msgspec
 
 from core.messages import Alert
 from store import FoundScore, Store
+from store.found_alerts import Finding, Subject
 
 KIND = "score"
 SEVERITY = 3
@@ -20,13 +21,14 @@ def judge_scores(
 ) -> tuple[list[Alert], list[Alert]]:
     """The alerts that are opened and resolved by `marks`. Raises `Unavailable`."""
     known = {alert.source_host for alert in store.read_open_alerts() if alert.kind == KIND}
-    opened: list[Alert | None] = []
-    resolved: list[Alert | None] = []
+    found: list[Finding] = []
+    over: list[Subject] = []
     for mark in marks:
         host, value = mark.source_host, mark.value
+        subject = Subject(KIND, host)
         if value is not None and value < below and host not in known:
             text = f"{host} has a score of {value}, below {below}: {msgspec.json.decode(mark.told)['words']}"
-            opened.append(store.open_alert(KIND, host, text, SEVERITY, now, now))
+            found.append(Finding(subject, host, SEVERITY, text, now, lasts=True))
         elif host in known and (value is None or value >= below + ABOVE):
-            resolved.append(store.resolve_alert(KIND, host, now))
-    return [one for one in opened if one is not None], [one for one in resolved if one is not None]
+            over.append(subject)
+    return store.record_findings(found, over, now) if found or over else ([], [])

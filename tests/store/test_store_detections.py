@@ -11,7 +11,8 @@ from store_samples import NOW, a_batch, an_event
 from waiting import wait_until
 
 from store import Store, open_store
-from store.detections import Finding, Step, Subject
+from store.detections import Step
+from store.found_alerts import Finding, Subject
 
 ATTACK = Subject("brute_force", "203.0.113.7")
 FOUND = Finding(ATTACK, None, 4, "many failed logins, from 203.0.113.7", NOW, lasts=True)

@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import Conflict, Invalid
 from store import HeldVerdict, Store
+from store.found_alerts import Finding, Subject
 from store.silences import Silence
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -108,7 +109,7 @@ def test_who_was_missed_lately_is_known_of_those_who_are_asked_for(store: Store)
     for host in ("web-1", "web-2", "db-1"):
         lose(store, host)
     list(store.claim([HeldVerdict("web-1", "online", "", NOON + HOUR, None, 1)], NOON + HOUR))
-    store.open_alert("clone", "web-2", "it is two", 4, NOON, NOON)
+    store.record_findings([Finding(Subject("clone", "web-2"), "web-2", 4, "it is two", NOON, lasts=True)], [], NOON)
     every = ["web-1", "web-2", "nobody"]
     assert [one.source_host for one in store.read_missed(every, NOON)] == ["web-1", "web-2"]
     assert [one.source_host for one in store.read_missed(every, NOON + HOUR)] == ["web-2"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.clock import rfc3339
 from core.messages import EVENT_TYPES, OS_TYPES
 from store import StoredEvent
-from store.detections import Finding, Subject
+from store.found_alerts import Finding, Subject
 from watch.detection import Detection
 from watch.event_rules import EventRule
 from watch.rules import read_rules
