@@ -29,6 +29,10 @@ Reason = Literal["start", "stop", "reboot", "shutdown", "upgrade", "lost"]
 AlertState = Literal["open", "resolved"]
 VerdictState = Literal["new", "online", "late", "zombie", "offline", "missing", "away", "overdue"]
 
+# kinds of alerts beside the names of rules: that a host is gone, and what else is found of one
+MISSED = frozenset({"crashed", "silent", "zombie", "overdue"})
+CLONE, SCORE, SIGMA = "clone", "score", "sigma"
+
 OS_TYPES: Tuple[str, ...] = get_args(OsType)
 EVENT_TYPES: Tuple[str, ...] = get_args(EventType)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import Any
+from typing import Any, Sequence
 
 
 def printable(text: object, limit: int = 300) -> str:
@@ -17,6 +17,12 @@ def printable(text: object, limit: int = 300) -> str:
     if shown.isprintable():
         return shown
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+
+
+def name_some(names: Sequence[str], most: int) -> str:
+    """The first of `names`, `most` of them, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def put_line(text: str) -> None:

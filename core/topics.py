@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Iterable, NamedTuple
 
 from core.errors import Invalid
 
@@ -78,6 +78,11 @@ def check_pattern(pattern: object, key: str) -> str:
 def fits_pattern(host: str | None, pattern: str) -> bool:
     """Whether the name is one of those; what is about no single host is of `*` alone."""
     return pattern == "*" if host is None else fnmatchcase(host, pattern)
+
+
+def fits_any(host: str | None, patterns: Iterable[str]) -> bool:
+    """Whether the name is one of those of one of `patterns` (see `fits_pattern`)."""
+    return any(fits_pattern(host, pattern) for pattern in patterns)
 
 
 def host_topic(host: str, kind: str) -> str:

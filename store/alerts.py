@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from core.errors import Conflict
 from core.ids import uuid7
-from core.messages import Alert, AlertState, VerdictState
+from core.messages import MISSED, Alert, AlertState, VerdictState
 from store.audit import record_act
 from store.database import Database, in_chunks
 from store.incidents import join_incidents
@@ -28,18 +28,17 @@ _WORDS = {
     "zombie": "connected, but gives no heartbeat",
     "overdue": "not back at the time that it had announced",
 }
-MISSED = frozenset(_WORDS)  # the kinds that say of a host that it is gone
 _OPEN = select(alerts).where(alerts.c.resolved_at.is_(None))
 
 
 def keep_alerts(connection: Connection, won: Sequence[HeldVerdict], now: datetime) -> tuple[list[Alert], list[Alert]]:
     """Open and resolve what the verdicts in `won` make necessary: at most one is open for a host's being gone."""
-    asked = _OPEN.where(alerts.c.source_host.in_([one.source_host for one in won]), alerts.c.kind.in_([*_WORDS]))
+    asked = _OPEN.where(alerts.c.source_host.in_([one.source_host for one in won]), alerts.c.kind.in_(MISSED))
     known = {alert.source_host: alert for alert in map(make_alert, connection.execute(asked))}
     missed = [
         Alert(str(uuid7()), cause_of(one), "open", one.since, now, _describe(one), one.source_host)
         for one in won
-        if cause_of(one) in _WORDS and one.source_host not in known
+        if cause_of(one) in MISSED and one.source_host not in known
     ]
     opened = join_incidents(connection, missed, now)
     resolved = [

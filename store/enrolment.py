@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from core.errors import Conflict, Invalid
-from core.topics import check_host
+from core.topics import check_host, fits_pattern
 from store.audit import record_act
 from store.database import Database
 from store.rows import Order
@@ -93,7 +92,7 @@ def use_token(
             return order_enrolment(connection, host, sealed, now, again=True)
         if token.uses_left < 1:
             raise Conflict("the token has been used: make a new one with `heimdall enroll`")
-        if not fnmatchcase(host, token.pattern):
+        if not fits_pattern(host, token.pattern):
             raise Conflict(f"the token is for {token.pattern}, not for {host}")
         if kept is not None and kept.revoked_at is None and not token.replaces:
             raise Conflict(f"{host} is enrolled already: make a token with `heimdall enroll --replace {host}`")

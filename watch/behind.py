@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from core.topics import check_pattern, fits_pattern
+from core.topics import check_pattern, fits_any
 
 
 class Behind(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -63,8 +63,4 @@ def _search(name: str, tables: Mapping[str, Behind], path: list[str], done: set[
 def _list_next(name: str, tables: Mapping[str, Behind]) -> list[str]:
     """Those with a table of their own that are behind `name`; itself only where it is named, not where it fits."""
     patterns = tables[name].hosts
-    return [
-        other
-        for other in tables
-        if (other in patterns if other == name else any(fits_pattern(other, pattern) for pattern in patterns))
-    ]
+    return [other for other in tables if (other in patterns if other == name else fits_any(other, patterns))]

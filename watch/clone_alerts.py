@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from core import topics
 from core.clock import utc_now
 from core.ids import stable_id
-from core.messages import OS_TYPES, Alert, Event, check_os_type, encode
+from core.messages import CLONE, OS_TYPES, Alert, Event, check_os_type, encode
 from mqtt.session import Connection
 from store import Store
 from store.found_alerts import Finding, Subject
@@ -16,7 +16,6 @@ from watch.clones import Clones, Sighting
 from watch.fleet import moment
 from watch.speech import publish_alerts
 
-KIND = "clone"
 SEVERITY = 4
 
 
@@ -29,7 +28,7 @@ class CloneAlerts:
     def remember(self, alerts: Iterable[Alert]) -> None:
         """What was open before we began: it is resolved in its time."""
         for alert in alerts:
-            if alert.kind == KIND and alert.source_host is not None:
+            if alert.kind == CLONE and alert.source_host is not None:
                 self._clones.remember(alert.source_host, utc_now().timestamp())
 
     async def tell(self, connection: Connection, now: float) -> None:
@@ -37,7 +36,7 @@ class CloneAlerts:
         while self._clones.found:
             await self._open(connection, self._clones.found[0])
             self._clones.found.popleft()
-        quiet = [Subject(KIND, host) for host in self._clones.find_quiet(now)]
+        quiet = [Subject(CLONE, host) for host in self._clones.find_quiet(now)]
         if quiet:
             _, resolved = await asyncio.to_thread(self._store.record_findings, [], quiet, utc_now())
             for subject in quiet:
@@ -46,7 +45,7 @@ class CloneAlerts:
 
     async def _open(self, connection: Connection, found: Sighting) -> None:
         text = f"{found.host} is two: agents with the boots {found.boots[0]} and {found.boots[1]} take turns"
-        finding = Finding(Subject(KIND, found.host), found.host, SEVERITY, text, moment(found.at), lasts=True)
+        finding = Finding(Subject(CLONE, found.host), found.host, SEVERITY, text, moment(found.at), lasts=True)
         alerts, _ = await asyncio.to_thread(self._store.record_findings, [finding], [], utc_now())
         if not alerts:
             return
@@ -56,6 +55,6 @@ class CloneAlerts:
         # a row of an old database may hold anything
         os_type = check_os_type(host.os_type if host is not None and host.os_type in OS_TYPES else "LINUX")
         event = Event(
-            stable_id(KIND, opened.id), opened.opened_at, found.host, os_type, "SYSTEM_ALERT", SEVERITY, text
+            stable_id(CLONE, opened.id), opened.opened_at, found.host, os_type, "SYSTEM_ALERT", SEVERITY, text
         )  # fmt: skip
         connection.publish(topics.host_topic(found.host, topics.EVENTS), encode(event))

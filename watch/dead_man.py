@@ -38,8 +38,8 @@ class DeadMan:
             if not fault:
                 fault = await asyncio.to_thread(call, rule.url, allow_private=rule.allow_private)
                 next_at = loop.time() + rule.every_seconds
-            if fault != self._said:
-                log.warning("the dead man's switch is not held: %s", printable(fault)) if fault else log.info(
-                    "the dead man's switch is held"
-                )
+            if fault and fault != self._said:
+                log.warning("the dead man's switch is not held: %s", printable(fault))
+            elif self._said and not fault:
+                log.info("the dead man's switch is held")
             self._said = fault

@@ -15,18 +15,18 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from core.errors import Invalid
-from core.messages import NO_ADDRESS
-from core.text import printable
+from core.messages import NO_ADDRESS, SIGMA
+from core.text import name_some, printable
 from store.columns import read_time
 from store.found_alerts import Finding, Subject
 from store.rows import StoredEvent
-from watch.event_rules import Before, EventRule
+from watch.event_rules import EventRule
 
 log = logging.getLogger("watch.detection")
 
 MOST_SUBJECTS = 50_000  # of a rule; beyond it those are forgotten of which nothing came for the longest time
 NAMED_HOSTS = 5
-SIGMA, SIGMA_MINUTES = "sigma", 10.0
+SIGMA_MINUTES = 10.0
 LONGEST_NAME = 100
 
 
@@ -86,28 +86,33 @@ class Detection:
     """
 
     def __init__(self, rules: Mapping[str, EventRule]) -> None:
-        self._rules = {name: rule for name, rule in rules.items() if rule.enabled}
         self._by_type: dict[str, list[tuple[str, EventRule]]] = defaultdict(list)
         self._of_every_type: list[tuple[str, EventRule]] = []
-        for name, rule in self._rules.items():
-            if not rule.types:
-                self._of_every_type.append((name, rule))
-            for kind in rule.types:
-                self._by_type[kind].append((name, rule))
         self._before: dict[str, list[tuple[str, EventRule]]] = defaultdict(list)
-        for name, rule in self._rules.items():
-            if rule.before is not None:
-                self._before[rule.before.event_type].append((_first(name), rule))
+        # how long each of those who remember something does, in ms
+        self._durations = {SIGMA: _ms(SIGMA_MINUTES)}
+        for name, rule in rules.items():
+            if rule.enabled:
+                self._add(name, rule)
         self._windows: dict[str, dict[str, Window]] = defaultdict(dict)
         self.sigma: Sigma | None = None
         self.changed: set[Subject] = set()
         self.over: list[Subject] = []
 
+    def _add(self, name: str, rule: EventRule) -> None:
+        self._durations[name] = _ms(rule.within_minutes)
+        if not rule.types:
+            self._of_every_type.append((name, rule))
+        for kind in rule.types:
+            self._by_type[kind].append((name, rule))
+        if rule.before is not None:
+            self._before[rule.before.event_type].append((_first(name), rule))
+            self._durations[_first(name)] = _ms(rule.before.within_minutes)
+
     def remember(self, kept: Mapping[Subject, str]) -> None:
         """What was kept before; of rules that are gone it is forgotten, and what they have found is over."""
-        known = {*self._rules, *map(_first, self._rules), SIGMA}
         for subject, text in kept.items():
-            if subject.rule in known:
+            if subject.rule in self._durations:
                 self._windows[subject.rule][subject.name] = Window.unpack(text)
             else:
                 self.changed.add(subject)
@@ -151,7 +156,7 @@ class Detection:
             window = self._note(subject, str(event.id), event.source_host, at, stored_at, 1)
             if not window.found:
                 window.found = True
-                text = f"{printable(rule.title)[:LONGEST_NAME]}, on {event.source_host}"
+                text = f"{printable(rule.title, LONGEST_NAME)}, on {event.source_host}"
                 since = datetime.fromtimestamp(at / 1000, UTC)
                 found.append(Finding(subject, event.source_host, rule.severity, text, since, lasts=False))
         return found
@@ -160,25 +165,24 @@ class Detection:
         subject = Subject(name, _subject(rule, event))
         if not subject.name or not rule.fits(event) or self._has_found(rule.unless, subject.name):
             return None
-        if rule.before is not None and not self._use_up(Subject(_first(name), subject.name), rule.before, at):
+        if rule.before is not None and not self._use_up(Subject(_first(name), subject.name), rule.before.count, at):
             return None
         value = str(event.id) if rule.distinct is None else getattr(event, rule.distinct)
-        duration = _ms(rule.within_minutes)
         window = self._note(subject, value, event.source_host, at, stored_at, rule.count)
         if window.found or len(window.seen) < rule.count:
             return None
-        if window.within(max(one for one, _ in window.seen.values()), duration) < rule.count:
+        if window.within(max(moment for moment, _ in window.seen.values()), self._durations[name]) < rule.count:
             return None
         window.found = True
         return _finding(subject, rule, window)
 
-    def _use_up(self, first: Subject, before: Before, at: int) -> bool:
+    def _use_up(self, first: Subject, count: int, at: int) -> bool:
         """Whether what must come first has come; it must come anew before the next time."""
         window = self._windows[first.rule].pop(first.name, None)
         if window is None:
             return False
         self.changed.add(first)
-        return window.within(at, _ms(before.within_minutes)) >= before.count
+        return window.within(at, self._durations[first.rule]) >= count
 
     def _has_found(self, name: str | None, subject: str) -> bool:
         window = None if name is None else self._windows[name].get(subject)
@@ -187,7 +191,7 @@ class Detection:
     def _note(self, subject: Subject, value: str, host: str, at: int, stored_at: int, most: int) -> Window:
         windows = self._windows[subject.rule]
         window = windows.pop(subject.name, None) or Window()
-        if window.found and stored_at - window.last > _ms(self._minutes(subject.rule)):
+        if window.found and stored_at - window.last > self._durations[subject.rule]:
             self.over.append(subject)
             window = Window()
         windows[subject.name] = window  # last of all: those of which nothing came for long come first
@@ -204,21 +208,12 @@ class Detection:
     def forget(self, now: int) -> None:
         """What nothing came of for a rule's minutes before `now` (ms since 1970) is over, and known no more."""
         for name, windows in self._windows.items():
-            duration = _ms(self._minutes(name))
+            duration = self._durations[name]
             quiet = [one for one, window in windows.items() if now - window.last > duration]
             self.over += [Subject(name, one) for one in quiet if windows[one].found]
             self.changed.update(Subject(name, one) for one in quiet)
             for one in quiet:
                 del windows[one]
-
-    def _minutes(self, name: str) -> float:
-        if name == SIGMA:
-            return SIGMA_MINUTES
-        rule = self._rules.get(name)
-        if rule is not None:
-            return rule.within_minutes
-        before = self._rules[name.removesuffix(".before")].before
-        return 0.0 if before is None else before.within_minutes
 
 
 def _first(name: str) -> str:
@@ -262,9 +257,8 @@ def _describe(subject: Subject, rule: EventRule, hosts: Sequence[str]) -> str:
     if rule.count > 1:
         kind = {"source_ip": "addresses", "source_host": "hosts", "user": "users", None: "events"}[rule.distinct]
         what = f"{what}: {rule.count} {kind} within {rule.within_minutes:g} minutes"
-    name = printable(subject.name)[:LONGEST_NAME]
+    name = printable(subject.name, LONGEST_NAME)
     if rule.by == "source_host":
         return f"{what}, on {name}"
-    rest = f" and {len(hosts) - NAMED_HOSTS} more" if len(hosts) > NAMED_HOSTS else ""
     origin = "from" if rule.by == "source_ip" else "by"
-    return f"{what}, {origin} {name}, on {', '.join(hosts[:NAMED_HOSTS])}{rest}"
+    return f"{what}, {origin} {name}, on {name_some(hosts, NAMED_HOSTS)}"

@@ -27,6 +27,7 @@ from store.detections import Step
 from store.slots import Slot
 from watch.detection import Detection
 from watch.rulebook import Rulebook
+from watch.speech import Tell
 
 if TYPE_CHECKING:
     from watch.sigma.match import Ruleset
@@ -42,7 +43,6 @@ BEHIND_OTHERS = 10  # as `nice` counts
 
 Result = TypeVar("Result")
 Kept = tuple[Sequence[Alert], Sequence[Alert]] | None
-Tell = Callable[[Sequence[Alert], Sequence[Alert]], None]
 
 
 class Detector:
@@ -91,7 +91,7 @@ class Detector:
             return POLL_SECONDS
         if self._detection is None or self._edition != self._rulebook.refresh():
             self._detection = await self._apart(self._begin)
-        if looks_around:
+        elif looks_around:
             self._detection.sigma = await self._apart(self._read_sigma)
         self._read, kept = await self._apart(self._step, self._detection, looks_around)
         if kept is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from fnmatch import translate
 from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from core.messages import EventType, OsType
+from core.topics import fits_any
 
 if TYPE_CHECKING:  # whoever only reads the rules, such as `heimdall up`, loads no database
     from store import StoredEvent
@@ -65,10 +64,6 @@ class EventRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, dict=Tr
         return frozenset((self.os_type,) if isinstance(self.os_type, str) else self.os_type)
 
     @cached_property
-    def _hosts(self) -> re.Pattern[str]:
-        return re.compile("|".join(translate(pattern) for pattern in self.hosts))
-
-    @cached_property
     def _texts(self) -> list[str]:
         return [text.casefold() for text in self.contains]
 
@@ -78,7 +73,7 @@ class EventRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, dict=Tr
             return False
         if self._systems and event.os_type not in self._systems:
             return False
-        if self.hosts and not self._hosts.match(event.source_host):
+        if self.hosts and not fits_any(event.source_host, self.hosts):
             return False
         if not self._texts:
             return True

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from core.messages import Alert
+from core.messages import MISSED, Alert
 from store import Store
-from store.alerts import MISSED
 from store.silences import Silence
 from watch.behind import reach
 from watch.holds import UNKNOWN_END, Hold, once

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from core.messages import Alert
-from core.topics import fits_pattern
+from core.topics import fits_any
 
 UNKNOWN_END = datetime.max.replace(tzinfo=UTC)
 
@@ -42,7 +42,7 @@ class Hold:
             return False
         if self.behind and alert.source_host == self.behind:
             return False
-        return any(fits_pattern(alert.source_host, pattern) for pattern in self.hosts)
+        return fits_any(alert.source_host, self.hosts)
 
 
 def once(begins: datetime, ends: datetime) -> Callable[[datetime], Window | None]:

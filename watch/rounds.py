@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from core.clock import utc_now
 from core.errors import HeimdallError
-from core.messages import Alert, VerdictState
+from core.messages import VerdictState
 from core.process import end_with_parent
 from store import Store
 from store.slots import Slot
 from watch.marks import mark_host
 from watch.rulebook import Rulebook
 from watch.score_alerts import judge_scores
+from watch.speech import Tell
 
 log = logging.getLogger("watch.rounds")
 
@@ -34,7 +35,6 @@ LARGE_FLEET = 5_000
 SURVEY_LARGE_SECONDS = 12 * HOUR_SECONDS
 
 States = Callable[[], Mapping[str, VerdictState]]
-Tell = Callable[[Sequence[Alert], Sequence[Alert]], None]
 
 
 class Rounds:

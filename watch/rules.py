@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import msgspec
 
 from core.errors import Invalid
-from core.messages import Alert
-from core.topics import check_host, check_pattern, fits_pattern
+from core.messages import CLONE, MISSED, SCORE, SIGMA, Alert
+from core.topics import check_host, check_pattern, fits_any
 from watch.behind import Behind, find_circle
 from watch.dead_man_rule import DeadManRule
 from watch.event_rules import EventRule, default_rules
@@ -24,7 +24,7 @@ from watch.wall_clock import find_zone
 
 MISSED_SEVERITY = 4
 # kinds of alerts that are no rule's
-TAKEN_KINDS = frozenset({"crashed", "silent", "zombie", "overdue", "clone", "score", "sigma"})
+TAKEN_KINDS = MISSED | {CLONE, SCORE, SIGMA}
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
@@ -65,7 +65,7 @@ class Channel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         """Whether it is told of such alerts at all."""
         if self.kinds and alert.kind not in self.kinds:
             return False
-        if self.hosts and not any(fits_pattern(alert.source_host, pattern) for pattern in self.hosts):
+        if self.hosts and not fits_any(alert.source_host, self.hosts):
             return False
         return (MISSED_SEVERITY if alert.severity is None else alert.severity) >= self.severity_at_least
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.clock import rfc3339
+from core.text import name_some
 from watch.falls import DAY, HOUR, to_time
 from watch.flapping import Spell
 from watch.groups import Together
@@ -66,13 +67,11 @@ def say_together(together: Together, days: int, fleet: int) -> Said:
     """Of hosts that fall together, in a fleet of so many."""
     kind, name, _ = together.group
     number = len(together.hosts)
-    named = ", ".join(together.hosts[:NAMED_HOSTS])
-    more = f" and {number - NAMED_HOSTS} more" if number > NAMED_HOSTS else ""
     who = {
         "all": f"all {fleet} hosts" if number == fleet else f"{number} of all {fleet} hosts",
         "network": f"{number} hosts of {name}",
         "tag": f"{number} hosts with tag {name}",
-        "hosts": f"these {number} hosts ({named}{more})",
+        "hosts": f"these {number} hosts ({name_some(together.hosts, NAMED_HOSTS)})",
     }[kind]
     begun = [incident.at for incident in together.incidents]
     words = f"{who} fall together: {len(begun)} times in {days} days, last on {_date(max(begun))}"

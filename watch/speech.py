@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -11,6 +11,8 @@ from core.messages import Alert, Verdict, encode
 from mqtt.session import Connection
 from store import HeldVerdict
 
+# hears of alerts that were opened and resolved
+Tell = Callable[[Sequence[Alert], Sequence[Alert]], None]
 _verdict = msgspec.json.Decoder(Verdict)
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from core.messages import Alert
-from store.alerts import MISSED
+from core.messages import MISSED, Alert
 from store.incidents import is_flapping
 from store.notices import Decision, Telling
 from watch.wording import describe_flapping, describe_opened, describe_partly, describe_resolved

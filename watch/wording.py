@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core.messages import Alert
+from core.text import name_some
 from store.notices import Words
 
 NAMED_IN_TITLE, NAMED_IN_BODY = 3, 100
@@ -76,9 +77,7 @@ def describe_meanwhile(missed: Sequence[Alert], back: Sequence[Alert], behind: S
 
 
 def _list_behind(behind: Sequence[Alert]) -> str:
-    names = sorted({one.source_host or one.kind for one in behind})
-    rest = f" and {len(names) - NAMED_IN_BODY} more" if len(names) > NAMED_IN_BODY else ""
-    return f"\nBehind: {', '.join(names[:NAMED_IN_BODY])}{rest}" if names else ""
+    return f"\nBehind: {_names(behind, NAMED_IN_BODY)}" if behind else ""
 
 
 def _say_back(back: Sequence[Alert], all_told: Sequence[Alert]) -> str:
@@ -94,10 +93,8 @@ def _count(alerts: Sequence[Alert]) -> str:
     return "1 host" if hosts == 1 else f"{hosts} hosts"
 
 
-def _names(alerts: Sequence[Alert]) -> str:
-    names = sorted({one.source_host or one.kind for one in alerts})
-    rest = len(names) - NAMED_IN_TITLE
-    return ", ".join(names[:NAMED_IN_TITLE]) + (f" and {rest} more" if rest > 0 else "")
+def _names(alerts: Sequence[Alert], most: int = NAMED_IN_TITLE) -> str:
+    return name_some(sorted({one.source_host or one.kind for one in alerts}), most)
 
 
 def _list(alerts: Sequence[Alert]) -> str:

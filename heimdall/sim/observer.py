@@ -14,7 +14,7 @@ import msgspec
 
 from core.errors import Unavailable
 from core.home import Credential
-from core.messages import Alert, Verdict
+from core.messages import CLONE, Alert, Verdict
 from core.topics import ALERTS, VERDICT, every_host, parse_host_topic
 from heimdall.sim.ledger import Blackout
 from heimdall.sim.link import Line, Link, make_connect
@@ -27,7 +27,6 @@ BEFORE = -math.inf  # when something was said that we found
 
 
 _verdict = msgspec.json.Decoder(Verdict)
-CLONE = "clone"
 _alert = msgspec.json.Decoder(Alert)
 
 
