@@ -23,7 +23,7 @@ class DeadMan:
 
     def __init__(self, rulebook: Rulebook, find_fault: Callable[[], str]) -> None:
         self._rulebook, self._find_fault = rulebook, find_fault
-        self._said = ""
+        self._held = True
 
     async def run(self) -> None:
         """Call while all is well, until cancelled."""
@@ -38,8 +38,9 @@ class DeadMan:
             if not fault:
                 fault = await asyncio.to_thread(call, rule.url, allow_private=rule.allow_private)
                 next_at = loop.time() + rule.every_seconds
-            if fault and fault != self._said:
+            # the fault may tell how old it is, and be another one each time
+            if fault and self._held:
                 log.warning("the dead man's switch is not held: %s", printable(fault))
-            elif self._said and not fault:
+            elif not fault and not self._held:
                 log.info("the dead man's switch is held")
-            self._said = fault
+            self._held = not fault
