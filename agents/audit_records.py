@@ -12,17 +12,12 @@ from collections import OrderedDict
 from datetime import datetime, timedelta, timezone
 from typing import Dict, List, NamedTuple, Optional
 
+from core.audit import TYPES, decode_value, find_operation
+
 GROUPS_OPEN = 1_000
 RECORDS_PER_EVENT = 256
 WAIT_SECONDS = 2.0  # as auditd's own tools wait for the rest of an event
 
-# linux/audit.h: what the kernel's log, which has numbers alone, may tell
-TYPES = {
-    "1100": "USER_AUTH", "1102": "USER_MGMT", "1107": "USER_AVC", "1112": "USER_LOGIN", "1114": "ADD_USER",
-    "1115": "DEL_USER", "1116": "ADD_GROUP", "1132": "GRP_MGMT", "1201": "DAEMON_END", "1202": "DAEMON_ABORT",
-    "1300": "SYSCALL", "1305": "CONFIG_CHANGE", "1309": "EXECVE", "1320": "EOE", "1326": "SECCOMP", "1327": "PROCTITLE",
-    "1400": "AVC", "1700": "ANOM_PROMISCUOUS", "1701": "ANOM_ABEND",
-}  # fmt: skip
 # of the records that the kernel writes several of for one event, those that tell something
 _OF_SEVERAL = ("SYSCALL", "EXECVE", "CONFIG_CHANGE", "AVC", "SECCOMP", "ANOM_PROMISCUOUS", "ANOM_ABEND")
 _LAST = ("EOE", "PROCTITLE")  # auditd keeps EOE to itself in most versions, and PROCTITLE is the last before it
@@ -41,11 +36,8 @@ _PRINTED = re.compile(
 )
 _JOURNALED = re.compile(r"(?:<audit-(?P<number>\d{1,5})>|(?P<type>[A-Z][A-Z0-9_]{0,31})) (?P<body>.*)$", re.DOTALL)
 _FIELD = re.compile(r"""(?<![\w\]-])([\w-]{1,32}(?:\[\d{1,5}\])?)=("[^"]*"|'[^']*'|[^\s"']+)""")
-_OPERATION = re.compile(r"op=([^=]{1,100}) [\w-]{1,32}=")
-_HEX = re.compile(r"(?:[0-9A-F]{2})+")
 # what somebody else may choose, and an argument of EXECVE, is never without quotes unless it is hexadecimal
 _ENCODED = re.compile(r"(?:acct|exe|comm|cmd|key|name|cwd|a\d{1,6}(?:\[\d{1,5}\])?)$")
-_UNSET = ("?", "?,", "(none)", "(null)", "unset", "-1", "4294967295")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -94,22 +86,11 @@ def parse_fields(body: str) -> Dict[str, str]:
     kernels, quote, programs = plain.partition("msg='")
     for part in (kernels, programs.rstrip().rstrip("'") if quote else "", added):
         for name, value in _FIELD.findall(part):
-            fields.setdefault(name, _decode(name, value))
-    operation = _OPERATION.match(programs)
+            fields.setdefault(name, decode_value(value, _ENCODED.match(name) is not None))
+    operation = find_operation(programs)
     if operation:
-        fields["op"] = operation.group(1)
+        fields["op"] = operation
     return fields
-
-
-def _decode(name: str, value: str) -> str:
-    """`value` without quotes or hexadecimal digits; empty when it says that there is none."""
-    if value[0] in "\"'":
-        return value[1:-1] if value[-1] == value[0] and len(value) > 1 else value[1:]
-    if value in _UNSET:
-        return ""
-    if _ENCODED.match(name) and _HEX.fullmatch(value):
-        return bytes.fromhex(value).decode("utf-8", "replace").replace("\0", " ")
-    return value.rstrip(",)")
 
 
 def has_more(record: Record) -> bool:

@@ -11,9 +11,9 @@ from linear import grows_linearly
 from watch_sigma import everything, executed, macos_line, raw_event, recorded, windows_event
 
 from agents.audit_lines import RULES as AUDIT_RULES
-from agents.audit_records import TYPES as AGENTS_TYPES
 from agents.audit_records import parse_fields, parse_record
 from agents.windows_events import RULES as WINDOWS_RULES
+from core.audit import TYPES as AGENTS_TYPES
 from core.messages import EVENT_TYPES, OS_TYPES
 from store.rows import StoredEvent
 from watch.sigma.audit import TYPES

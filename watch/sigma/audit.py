@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 
-# linux/audit.h, where a record has its type's number alone
-TYPES = {
-    "1100": "USER_AUTH", "1102": "USER_MGMT", "1107": "USER_AVC", "1112": "USER_LOGIN", "1114": "ADD_USER",
-    "1115": "DEL_USER", "1116": "ADD_GROUP", "1132": "GRP_MGMT", "1201": "DAEMON_END", "1202": "DAEMON_ABORT",
-    "1300": "SYSCALL", "1305": "CONFIG_CHANGE", "1326": "SECCOMP", "1400": "AVC", "1700": "ANOM_PROMISCUOUS",
-    "1701": "ANOM_ABEND",
-}  # fmt: skip
+from core import audit
+from core.audit import decode_value, find_operation
+from watch.sigma.kinds import AUDIT
+
+# of those whose records have a number alone, but for the arguments, which are not shown as a record
+TYPES = {number: name for number, name in audit.TYPES.items() if name in AUDIT and name != "EXECVE"}
 # of x86_64, aarch64 and i386
 _EXECUTIONS = {
     ("c000003e", "59"): "execve", ("c000003e", "322"): "execveat", ("c00000b7", "221"): "execve",
     ("c00000b7", "281"): "execveat", ("40000003", "11"): "execve", ("40000003", "358"): "execveat",
 }  # fmt: skip
 _FIELD = re.compile(r"""(?<![\w\]-])([\w-]{1,32})=("[^"]*"?|'[^']*'?|[^\s"']+)""")
-_OPERATION = re.compile(r"op=([^=]{1,100}) [\w-]{1,32}=")
-_HEX = re.compile(r"(?:[0-9A-F]{2})+")
 _ENCODED = frozenset({"acct", "exe", "comm", "cmd", "key", "name", "cwd"})
-_NONE = frozenset({"?", "?,", "(none)", "(null)", "unset", "-1", "4294967295"})
 _ARGUMENT = re.compile(r"'([^']*)'(?!\S)|(\S+)")
 MOST_ARGUMENTS = 4096
 
@@ -34,10 +30,10 @@ def read_audit(kind: str, body: str) -> dict[str, str]:
     for part in (kernels, programs, added):
         for name, value in _FIELD.findall(part):
             if name not in found:
-                found[name] = _decode(name, value)
-    operation = _OPERATION.match(programs)
+                found[name] = decode_value(value, name in _ENCODED)
+    operation = find_operation(programs)
     if operation:
-        found["op"] = operation[1]
+        found["op"] = operation
     fields = {name: value for name, value in found.items() if value}
     if kind in ("SYSCALL", "SECCOMP"):
         call = _EXECUTIONS.get((fields.get("arch", ""), fields.get("syscall", "")))
@@ -55,13 +51,3 @@ def read_command(command: str) -> list[str]:
         if len(found) >= MOST_ARGUMENTS:
             break
     return found
-
-
-def _decode(name: str, value: str) -> str:
-    if value[0] in "\"'":
-        return value[1:-1] if value[-1] == value[0] and len(value) > 1 else value[1:]
-    if value in _NONE:
-        return ""
-    if name in _ENCODED and _HEX.fullmatch(value):
-        return bytes.fromhex(value).decode("utf-8", "replace").replace("\0", " ")
-    return value.rstrip(",)")
