@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from faults_site import Site
+from http_service import Asked, http_service
 from judged import judging
 from waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 
 
-@contextmanager
-def listening() -> Iterator[tuple[str, list[float]]]:
-    """An address, and when it was called."""
-    called: list[float] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            called.append(time.monotonic())
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/ping", called
-        server.shutdown()
-
-
-def wait_for_calls(called: list[float], calls: int = 2) -> None:
+def wait_for_calls(called: list[Asked], calls: int = 2) -> None:
     before = len(called)
     wait_until(lambda: len(called) >= before + calls, "it is called")
 
 
 def test_the_dead_mans_switch_is_held_only_while_all_is_well(here: Site) -> None:
-    with listening() as (url, called):
+    with http_service(204) as (port, called):
+        url = f"http://127.0.0.1:{port}/ping"
         here.home.rules.write_text(f'[dead_man]\nurl = "{url}"\nallow_private = true\nevery_seconds = 1\n')
         with judging(here):
             here.start_api()

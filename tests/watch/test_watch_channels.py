@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hmac
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from http_service import http_service
 
 from watch.channels import Told, find_channel, webhook
 
@@ -21,30 +18,12 @@ def told(url: str, **more: bool) -> Told:
     return Told(url, 7, "ops", "opened", title, "since … \u2028", "an-incident", MADE_AT, "failure", **more)
 
 
-@contextmanager
-def listening(status: int = 200) -> Iterator[tuple[int, list[tuple[dict[str, str], bytes]]]]:
-    asked: list[tuple[dict[str, str], bytes]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port, asked
-        server.shutdown()
-
-
 def test_a_program_is_told_with_an_id_and_a_signature_that_only_who_has_the_secret_can_make() -> None:
-    with listening() as (port, asked):
+    with http_service() as (port, asked):
         url = f"webhook+http://:a%2Fsecret@127.0.0.1:{port}/hook?x=1"
         assert webhook.deliver(told(url, allow_private=True)) == ""
-    [(headers, body)] = asked
+    [(_, path, headers, body)] = asked
+    assert path == "/hook?x=1"
     assert headers["Heimdall-Signature"] == f"sha256={hmac.digest(b'a/secret', body, 'sha256').hex()}"
     assert headers["Content-Type"] == "application/json"
     assert json.loads(body) == {
@@ -55,9 +34,9 @@ def test_a_program_is_told_with_an_id_and_a_signature_that_only_who_has_the_secr
 
 
 def test_without_a_secret_nothing_is_signed_and_a_refusal_is_told() -> None:
-    with listening(503) as (port, asked):
+    with http_service(503) as (port, asked):
         assert webhook.deliver(told(f"webhook+http://127.0.0.1:{port}/", allow_private=True)) == "127.0.0.1 answers 503"
-        assert "Heimdall-Signature" not in asked[0][0]
+        assert "Heimdall-Signature" not in asked[0].headers
         assert "lies inside the network" in webhook.deliver(told(f"webhook+http://127.0.0.1:{port}/"))
         assert len(asked) == 1
 

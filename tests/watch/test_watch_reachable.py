@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Sequence
 
 import msgspec
 import pytest
+from http_service import http_service
 
 from watch.channels import Told
 from watch.reachable import RefusedAddress, check_address
@@ -36,31 +34,6 @@ def test_a_public_address_is_not(address: str) -> None:
     check_address(address)
 
 
-@contextmanager
-def listening(location: str = "") -> Iterator[tuple[int, list[str]]]:
-    """A service of ours inside the network, and what was asked of it."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(302 if location else 200)
-            self.send_header("Location", location)
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            asked.append("GET")
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port, asked
-        server.shutdown()
-
-
 # as if every address were public
 PUBLIC = "from watch import deliver; deliver.refuse_private = lambda _: None; deliver.main()"
 
@@ -77,7 +50,7 @@ def deliver(url: str, *, allow_private: bool, program: Sequence[str] = ("-m", "w
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_a_service_inside_the_network_is_told_only_when_that_is_allowed(host: str) -> None:
-    with listening() as (port, asked):
+    with http_service() as (port, asked):
         assert deliver(f"json://{host}:{port}/hook", allow_private=False).endswith("allow_private is not set")
         assert asked == []
         if host == "127.0.0.1":
@@ -86,12 +59,12 @@ def test_a_service_inside_the_network_is_told_only_when_that_is_allowed(host: st
 
 
 def test_a_redirect_is_followed_only_inside_the_network_that_is_allowed() -> None:
-    with listening() as (port, asked), listening(f"http://127.0.0.1:{port}/") as (first, _):
+    with http_service() as (port, asked), http_service(302, f"http://127.0.0.1:{port}/") as (first, _):
         url = f"json://127.0.0.1:{first}/hook"
         assert deliver(url, allow_private=False, program=("-c", PUBLIC)) != ""
         assert asked == []
         assert deliver(url, allow_private=True) == ""
-        assert asked == ["GET"]
+        assert [one.method for one in asked] == ["GET"]
 
 
 def test_an_address_that_no_service_has_is_an_error() -> None:
