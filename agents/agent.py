@@ -20,7 +20,7 @@ from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 
-COLLECT_SECONDS = 0.5
+COLLECT_SECONDS = 1.0  # at half of it, an agent that always finds something takes half as much CPU again
 RETRY_SPOOL_SECONDS = 5.0
 LAST_SECONDS = 2.0  # for what has come when the agent is to end: whoever ends it does not wait for long
 

@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 from typing import Callable, List, Optional, Tuple
 from uuid import UUID
 
+from agents.address import LISTEN, Address
 from agents.collector import Reading, Source
 from agents.firewall_lines import Finding, recognise
 from agents.floods import Flood, Scans
-from agents.receiver import Address, Receiver, try_address
+from agents.reading import by_line
+from agents.receiver import Receiver, try_address
 from agents.syslog import cut, decode_line, parse_header
 from core.clock import utc_now
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.messages import Event, OsType
 
-INTERVAL_SECONDS = 30.0
-LISTEN = Address("127.0.0.1", 5514)
 MESSAGES_PER_READ = 1_000
 # a device whose clock is off by more has a wrong one; by less, its zone may be another than this machine's
 PLAUSIBLE = timedelta(days=1)
@@ -105,3 +105,7 @@ def _recognise(host: str, event_id: UUID, raw: bytes, now: datetime) -> Optional
         cut(text), finding.source_ip, finding.user,
     )  # fmt: skip
     return event, finding
+
+
+make_collector = FirewallCollector
+read_file = by_line(read_line)

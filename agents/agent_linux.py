@@ -19,7 +19,7 @@ from agents.audit_records import parse_record
 from agents.collector import Reading, Source
 from agents.journal import Entry, Journal, parse_entry
 from agents.progress import Teller
-from agents.reading import split_lines
+from agents.reading import by_line, split_lines
 from agents.roles import Roles
 from agents.sources import JournalSource, LogFile, LogSource
 from agents.syslog import Line, decode_line, parse_line
@@ -31,7 +31,6 @@ from core.messages import Event, OsType
 
 log = logging.getLogger("heimdall.agent")
 
-INTERVAL_SECONDS = 30.0
 LOGS = (Path("/var/log/auth.log"), Path("/var/log/secure"))
 # the first that can be read; Debian's syslog and RHEL's messages have the kernel's lines and the services'
 SYSTEM_LOGS = (Path("/var/log/syslog"), Path("/var/log/messages"), Path("/var/log/kern.log"))
@@ -291,3 +290,7 @@ def _load(position: Optional[str]) -> Dict[str, str]:
     except ValueError:
         return {}
     return {str(key): str(value) for key, value in kept.items()} if isinstance(kept, dict) else {}
+
+
+make_collector = LinuxCollector
+read_file = by_line(read_line, split_records)

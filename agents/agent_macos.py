@@ -10,6 +10,7 @@ from uuid import UUID
 from agents.collector import Reading, Source
 from agents.macos_lines import recognise
 from agents.masking import mask
+from agents.reading import by_line
 from agents.syslog import cut
 from agents.unified_log import Entry, Place, UnifiedLog, parse_line
 from core.clock import utc_now
@@ -19,7 +20,6 @@ from core.messages import Event, OsType
 
 log = logging.getLogger("heimdall.agent")
 
-INTERVAL_SECONDS = 30.0
 LONGEST_TEXT_CHARS = 32 * 1024  # of an entry, before it is masked and cut
 
 
@@ -78,3 +78,7 @@ def make_event(host: str, event_id: UUID, entry: Entry) -> Optional[Event]:
         event_id, entry.line.at, host, "MACOS", finding.rule.event_type, finding.rule.severity,
         cut(mask(entry.text[:LONGEST_TEXT_CHARS])), finding.source_ip, finding.user,
     )  # fmt: skip
+
+
+make_collector = MacosCollector
+read_file = by_line(read_line)

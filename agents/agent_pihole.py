@@ -29,7 +29,6 @@ from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 
-INTERVAL_SECONDS = 60.0
 LOOK_SECONDS = 5.0  # FTL writes once a minute
 LOOK_AGAIN_SECONDS = 60.0  # while it cannot be read
 PATIENCE_SECONDS = 30.0  # with a busy database, when a file is read at a person's order
@@ -166,3 +165,6 @@ def _advice(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return " (is Pi-hole installed here, and has it run?)"
     return ""
+
+
+make_collector = PiholeCollector

@@ -10,6 +10,7 @@ from typing import Dict, List, Optional, Tuple
 from uuid import UUID
 
 from agents.collector import Reading, Source
+from agents.reading import by_line
 from agents.syslog import cut
 from agents.windows_events import queries, recognise
 from agents.windows_log import (
@@ -22,7 +23,7 @@ from agents.windows_log import (
     Subscription,
     WindowsEventLog,
 )
-from agents.windows_xml import parse_record
+from agents.windows_xml import parse_record, split_events
 from core.clock import utc_now
 from core.errors import Invalid
 from core.ids import uuid7
@@ -31,7 +32,6 @@ from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 
-INTERVAL_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 60.0
 EVENTS_PER_READ = 250  # of each log
 EVENTS_AT_ONCE = 16
@@ -175,3 +175,7 @@ def _load(position: Optional[str]) -> Dict[str, str]:
         log.error("position %s is none of the event logs: beginning at their ends", printable(position, 80))
         return {}
     return {str(name): str(bookmark) for name, bookmark in kept.items()}
+
+
+make_collector = WindowsCollector
+read_file = by_line(read_line, split_events)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from agents.compiled import compile_modules
-from agents.receiver import parse_address
 from agents.run import choose_kind, run
 from agents.service import Plan, Service
 from agents.standing import read_standing
@@ -56,8 +55,8 @@ def install(service: Service, settings: Settings, options: argparse.Namespace) -
     if code:
         return code
     os.replace(lay_beside(compile_modules(source.read_bytes()), service.program), service.program)
-    port = parse_address(options.listen).port if options.listen else None
-    service.write(Plan(_make_command(service, kind.os_type.lower(), options), kind.os_type.lower(), port))
+    port = kind.listen.port if kind.listen else None
+    service.write(Plan(_make_command(service, kind.name, options), kind.name, port))
     log.info("%s runs %s from now on, at each boot", service.manager, service.program)
     return start(service)
 

@@ -3,57 +3,60 @@
 from __future__ import annotations
 
 import platform
-from typing import Callable, Dict, NamedTuple, Optional
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional
 
-from agents import agent_firewall, agent_linux, agent_macos, agent_pihole, agent_windows
+from agents.address import Address, parse_address
 from agents.collector import Collector
-from agents.reading import FileReader, by_line
-from agents.receiver import Address
-from agents.windows_xml import split_events
 from core.errors import Invalid
 from core.messages import OsType
 
+if TYPE_CHECKING:
+    from agents.reading import FileReader
+
 
 class Kind(NamedTuple):
-    """A kind of host: what makes its collector, how a given file is read, seconds between beats."""
+    """A kind of host. Its file, `agents/agent_NAME.py`, has `make_collector` and `read_file`.
+
+    It is imported when it is asked for: the parsers of the other kinds would cost a host 2 MB.
+    """
 
     os_type: OsType
-    make_collector: Callable[[str], Collector]
-    read_file: FileReader
     interval_seconds: float
+    listen: Optional[Address] = None  # where a collector listens that does, when not where it is used to
+
+    @property
+    def name(self) -> str:
+        """As `--kind` has it."""
+        return self.os_type.lower()
+
+    def make_collector(self, host: str) -> Collector:
+        """What reads the source of this machine, which reports as `host`."""
+        made: Collector = self._file().make_collector(host, *[self.listen] if self.listen else [])
+        return made
+
+    @property
+    def read_file(self) -> FileReader:
+        """What reads a given file of this kind of host."""
+        reader: FileReader = self._file().read_file
+        return reader
+
+    def _file(self) -> Any:
+        return import_module(f"agents.agent_{self.name}")
 
 
 KINDS: Dict[str, Kind] = {
-    "linux": Kind(
-        "LINUX",
-        agent_linux.LinuxCollector,
-        by_line(agent_linux.read_line, agent_linux.split_records),
-        agent_linux.INTERVAL_SECONDS,
-    ),
-    "pihole": Kind("PIHOLE", agent_pihole.PiholeCollector, agent_pihole.read_file, agent_pihole.INTERVAL_SECONDS),
-    "macos": Kind("MACOS", agent_macos.MacosCollector, by_line(agent_macos.read_line), agent_macos.INTERVAL_SECONDS),
-    "windows": Kind(
-        "WINDOWS",
-        agent_windows.WindowsCollector,
-        by_line(agent_windows.read_line, split_events),
-        agent_windows.INTERVAL_SECONDS,
-    ),
-    "firewall": Kind(
-        "FIREWALL", agent_firewall.FirewallCollector, by_line(agent_firewall.read_line), agent_firewall.INTERVAL_SECONDS
-    ),
+    kind.name: kind
+    for kind in (Kind("LINUX", 30), Kind("PIHOLE", 60), Kind("MACOS", 30), Kind("WINDOWS", 60), Kind("FIREWALL", 30))
 }
 
 
-def find_kind(name: Optional[str]) -> Kind:
+def find_kind(name: Optional[str], listen: Optional[str] = None) -> Kind:
+    """The kind of this name, or of this machine; one that listens does so at `listen`. Raises `Invalid`."""
     own = platform.system().lower()
     wanted = name or {"darwin": "macos"}.get(own, own)
     if wanted not in KINDS:
         raise Invalid(f"--kind {wanted!r:.40} is unknown: use one of {', '.join(KINDS)}")
-    return KINDS[wanted]
-
-
-def listen_at(kind: Kind, address: Address) -> Kind:
-    """`kind` with a collector that listens at `address`. Raises `Invalid` when it listens nowhere."""
-    if kind.os_type != "FIREWALL":
+    if listen and wanted != "firewall":
         raise Invalid("--listen belongs to --kind firewall")
-    return kind._replace(make_collector=lambda host: agent_firewall.FirewallCollector(host, address))
+    return KINDS[wanted]._replace(listen=parse_address(listen) if listen else None)

@@ -26,8 +26,8 @@ from core.text import printable
 
 log = logging.getLogger("heimdall.agent")
 
-# below a quarter of a MiB, so that a beat never queues behind megabytes on a slow line
-MAX_BATCH_BYTES = 240_000
+# so that a beat never queues behind megabytes on a slow line, and the eight that are out are 1 MB of memory
+MAX_BATCH_BYTES = 120_000
 STEADY_SECONDS = 5.0
 # who lost its connection alone, such as a laptop that changes its network, is back before anybody is told that it has
 # crashed: that is said after three seconds

@@ -9,14 +9,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import selectors
 import socket
 import threading
 import time
 from collections import deque
-from typing import Deque, List, NamedTuple, Optional, Set, Tuple
+from typing import Deque, List, Optional, Set, Tuple
 
+from agents.address import Address
 from agents.frames import LONGEST_MESSAGE_BYTES, Frames
 from core.errors import Conflict, HeimdallError, Invalid
 
@@ -33,30 +33,6 @@ DATAGRAMS_PER_TURN = 1_000
 KERNEL_BYTES = 4 * 1024 * 1024  # asked for; the kernel gives net.core.rmem_max at most
 POLL_SECONDS = 0.2
 FULL_POLL_SECONDS = 0.02
-
-
-class Address(NamedTuple):
-    """Where to listen, for UDP and TCP."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str, key: str = "--listen") -> Address:
-    """`ADDRESS:PORT`, an IPv6 address in brackets. Raises `Invalid`, naming `key`."""
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):(\d{1,5})", text)
-    if found:
-        host, port = found.group(1) or found.group(2), int(found.group(3))
-        try:
-            socket.inet_pton(socket.AF_INET6 if found.group(1) else socket.AF_INET, host)
-        except OSError:
-            port = 0
-        if 1 <= port <= 65_535:
-            return Address(host, port)
-    raise Invalid(f"{key} {text!r:.80}: use ADDRESS:PORT, such as 127.0.0.1:5514, 0.0.0.0:5514 or [::]:5514")
 
 
 def try_address(address: Address) -> None:

@@ -11,17 +11,16 @@ import sys
 from typing import Optional, Tuple
 from uuid import uuid4
 
-from agents import agent_firewall
+from agents.address import LISTEN
 from agents.agent import Agent, describe_damage, make_alert, open_spool
 from agents.backfill import Sender, backfill
 from agents.enrolment import enroll
 from agents.farewell import find_farewell, forget_upgrade
-from agents.kinds import KINDS, Kind, find_kind, listen_at
+from agents.kinds import KINDS, Kind, find_kind
 from agents.link import Link
 from agents.link_http import HttpLink, speaks_http
 from agents.link_mqtt import MqttLink
 from agents.machine import describe_machine
-from agents.receiver import parse_address
 from agents.renewal import Renewal, logins
 from agents.standing import StandingFile
 from agents.stop import Stop
@@ -56,7 +55,7 @@ def add_work_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interval", metavar="SECONDS", type=float, help=f"seconds between heartbeats ({intervals})")
     parser.add_argument(
         "--listen", metavar="ADDRESS:PORT",
-        help=f"kind firewall: receive syslog there, over UDP and TCP (default: {agent_firewall.LISTEN})",
+        help=f"kind firewall: receive syslog there, over UDP and TCP (default: {LISTEN})",
     )  # fmt: skip
     parser.add_argument(
         "--enroll", metavar="TOKEN",
@@ -168,9 +167,7 @@ def _make_agent(settings: Settings, home: Home, host: str, kind: Kind, interval:
 
 def choose_kind(options: argparse.Namespace) -> Tuple[Kind, float]:
     """The kind of host that `options` ask for, and the seconds between beats. Raises `Invalid`."""
-    kind = find_kind(options.kind)
-    if options.listen:
-        kind = listen_at(kind, parse_address(options.listen))
+    kind = find_kind(options.kind, options.listen)
     return kind, _check_interval(options.interval, kind)
 
 

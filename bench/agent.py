@@ -23,12 +23,12 @@ EVENTS_OF_A_TRY, LINES_OF_A_TRY = 2, 4
 _FOLLOW = """
 import sys
 from pathlib import Path
-from agents import agent_linux, run
+from agents import agent_linux
 from agents.journal import Journal
 from heimdall.agent import main
 nothing = Path("/nonexistent")
 made = lambda host: agent_linux.LinuxCollector(host, Journal([str(nothing)]), [Path(sys.argv[1])], (), nothing, ())
-run.KINDS["linux"] = run.KINDS["linux"]._replace(make_collector=made)
+agent_linux.make_collector = made
 sys.exit(main(["agent", "--kind", "linux"]))
 """
 

@@ -101,6 +101,7 @@ class Spool:
             self._db = sqlite3.connect(str(path), timeout=30, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA cache_size=-512")  # KiB: rows are read once, in order
             if not checkpoints:
                 self._db.execute("PRAGMA wal_autocheckpoint=0")
             with self._transaction():

@@ -36,7 +36,7 @@ class NoJournal:
 def make(host):
     audit, web = named("TEST_AUDIT_LOG"), str(named("TEST_ACCESS_LOG"))
     return agent_linux.LinuxCollector(host, NoJournal(), [named("TEST_LOG")], (), audit, [web])
-run.KINDS["linux"] = run.KINDS["linux"]._replace(make_collector=make)
+agent_linux.make_collector = make
 parser = argparse.ArgumentParser()
 run.add_arguments(parser)
 try:

@@ -10,8 +10,8 @@ import pytest
 from waiting import free_port
 
 from agents import floods
+from agents.address import Address
 from agents.agent_firewall import FirewallCollector
-from agents.receiver import Address
 from core.clock import utc_now
 from core.messages import Event, check_event
 

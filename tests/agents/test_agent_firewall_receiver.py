@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from waiting import free_port, wait_until
 
 from agents import receiver as module
+from agents.address import Address, parse_address
 from agents.frames import LONGEST_MESSAGE_BYTES, Frames
-from agents.receiver import Address, Backlog, Receiver, parse_address
+from agents.receiver import Backlog, Receiver
 from core.errors import Conflict, Invalid
 
 MESSAGES = [f"<134>message {number} {'x' * (number % 70)}".encode() for number in range(200)]

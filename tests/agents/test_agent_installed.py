@@ -137,6 +137,7 @@ def test_an_upgrade_takes_the_server_s_file_and_starts_it(up: Running, machine: 
     assert done.returncode == 0, done.stderr
     assert (machine.status()["version"], machine.boot() != boot) == (version("heimdall-siem"), True)
     assert read_origin(machine.service.program.read_bytes()) == digest(build_agent_file())
+    wait_until(lambda: up.host("inst-04"), "the server knows the host")
     wait_until(
         lambda: up.get("/hosts/inst-04")["info"]["version"] == version("heimdall-siem"), "the server knows the version"
     )

@@ -12,6 +12,7 @@ from ftl import Ftl
 from waiting import free_port
 from windows_calls import Windows
 
+from agents.address import Address
 from agents.agent_firewall import FirewallCollector
 from agents.agent_linux import LinuxCollector
 from agents.agent_macos import MacosCollector
@@ -19,7 +20,7 @@ from agents.agent_pihole import PiholeCollector
 from agents.agent_windows import WindowsCollector
 from agents.collector import Source
 from agents.journal import Cursor, Journal
-from agents.receiver import Address, Receiver
+from agents.receiver import Receiver
 from agents.unified_log import UnifiedLog
 from agents.windows_log import WindowsEventLog
 

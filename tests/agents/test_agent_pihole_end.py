@@ -24,11 +24,11 @@ from pathlib import Path
 file, folder = sys.argv[1:3]
 del sys.argv[1:3]
 sys.path.insert(0, file)
-from agents import agent_pihole, run
+from agents import agent_pihole
 from heimdall.agent import main
 agent_pihole.LOOK_SECONDS = agent_pihole.LOOK_AGAIN_SECONDS = 0.2
 def make(host): return agent_pihole.PiholeCollector(host, Path(folder))
-run.KINDS["pihole"] = run.KINDS["pihole"]._replace(make_collector=make)
+agent_pihole.make_collector = make
 sys.exit(main())
 """
 

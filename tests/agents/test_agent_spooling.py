@@ -13,11 +13,11 @@ import pytest
 from waiting import free_port, wait_until
 
 from agents import agent as shared_agent
+from agents.address import Address
 from agents.agent import Agent
 from agents.agent_firewall import FirewallCollector
 from agents.collector import Reading
 from agents.link_mqtt import MqttLink
-from agents.receiver import Address
 from core.errors import Unavailable
 from core.home import Credential
 from core.ids import uuid7
