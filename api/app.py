@@ -33,6 +33,7 @@ from api.access import Parts
 from api.answers import PROBLEM
 from api.auth import Authenticator
 from api.bridge import Bridge
+from api.coding import Coding
 from api.envelope import Envelope
 from api.gateway import Gateway
 from api.problems import install_problems
@@ -99,6 +100,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         app.include_router(noun.router)
     app.include_router(agent_file.make_router())
     app.include_router(page.make_router())
+    app.add_middleware(Coding)
     app.add_middleware(Envelope)
     return app
 

@@ -6,10 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api.problems import Refused
 
@@ -83,4 +85,21 @@ def answer_page(
     """A page of `found`, of which one more than `limit` was read; `next` is the `cursor` of its last, or null."""
     page = found[:limit]
     following = cursor(page[-1]) if len(found) > limit else None
-    return answer_json({"success": True, noun: [describe(one) for one in page], "next": following})
+    return Page({noun: [describe(one) for one in page]}, following)
+
+
+class Page(Response):
+    """A page of a list in JSON. `next`, the `cursor` of the page behind it, is in a `Link` too (RFC 8288)."""
+
+    def __init__(self, content: dict[str, Any], following: str | None) -> None:
+        self._following = following
+        told = msgspec.json.encode({"success": True, **content, "next": following})
+        super().__init__(told, media_type="application/json")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; the address of the following page is that of this one but for the cursor."""
+        if self._following is not None:
+            asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            query = [*((key, value) for key, value in asked if key != "cursor"), ("cursor", self._following)]
+            self.headers["Link"] = f'<{quote(scope["path"])}?{urlencode(query)}>; rel="next"'
+        await super().__call__(scope, receive, send)

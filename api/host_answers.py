@@ -14,7 +14,10 @@ class HostAnswer(Answer):
     """A host. `state`, `since` and `reason` are its verdict, null while nobody has judged it."""
 
     hostname: Annotated[str, Field(examples=["web-01"])]
-    os_type: Annotated[str, Field(description="As stored; new ones are in upper case.", examples=list(OS_TYPES[:1]))]
+    os_type: Annotated[
+        str | None,
+        Field(description="As stored; new ones are in upper case. Null while unheard.", examples=list(OS_TYPES[:1])),
+    ]
     last_seen: Annotated[Time | None, Field(description="Null when an old database holds no readable time.")]
     total_events: Annotated[int, Field(examples=[42])]
     state: Annotated[VerdictState | None, Field(description="What the host is held to be.", examples=["online"])]
@@ -22,6 +25,7 @@ class HostAnswer(Answer):
     reason: str | None
     score: Annotated[float | None, Field(description="0 to 100")]
     tags: list[str]
+    back_by: Annotated[Time | None, Field(description="When one that is away said to be back.")]
 
 
 class HostsAnswer(Answer):
@@ -33,6 +37,23 @@ class HostsAnswer(Answer):
     threshold_minutes: Annotated[float, Field(examples=[15])]
     total_active: Annotated[int, Field(examples=[1])]
     total_inactive: Annotated[int, Field(examples=[0])]
+
+
+class ListedHostAnswer(HostAnswer):
+    """A host of a page."""
+
+    outages: Annotated[
+        list[OutageAnswer] | None, Field(description="Those that `outages_since` asks for, first begun first.")
+    ] = None
+
+
+class HostPageAnswer(Answer):
+    """A page of the list of hosts. `next` is the `cursor` of the page behind it."""
+
+    success: Success
+    hosts: list[ListedHostAnswer]
+    total: Annotated[int, Field(description="How many fit in all.", examples=[1])]
+    next: str | None
 
 
 class OutageAnswer(Answer):

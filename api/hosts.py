@@ -11,9 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.body import answer_json, answer_page
+from api.body import Page, answer_json, answer_page
 from api.heartbeats import describe_figures, find_host
-from api.host_answers import HostsAnswer, OneHostAnswer, OutagesAnswer
+from api.host_answers import HostPageAnswer, HostsAnswer, OneHostAnswer, OutagesAnswer
+from api.host_pages import HostQuery, read_host_query, write_cursor
 from core.clock import parse_time, rfc3339, utc_now
 from store import FoundScore, Host, HostStatus, Outage, Store
 
@@ -32,10 +33,31 @@ Minutes = Annotated[
 ]  # fmt: skip
 
 
-@router.get("/hosts", response_model=HostsAnswer, summary="Which hosts are active, which are not")
-async def list_hosts(parts: PartsOf, inactive_threshold: Minutes = DEFAULT_THRESHOLD_MINUTES) -> Response:
-    """Every host that was ever heard of, on one side of the threshold or the other."""
+@router.get("/hosts", response_model=HostsAnswer | HostPageAnswer, summary="Which hosts are alive")
+async def list_hosts(
+    parts: PartsOf,
+    asked: Annotated[HostQuery | None, Depends(read_host_query)],
+    inactive_threshold: Minutes = DEFAULT_THRESHOLD_MINUTES,
+) -> Response:
+    """Every host that was ever heard of, on one side of the threshold or the other.
+
+    With any other parameter a page of the list of hosts instead: the worst verdict first, then the name, or as `sort`
+    says; hosts that are enrolled and not heard yet are in it too.
+    """
+    if asked is not None:
+        return await run_in_threadpool(_answer_page, parts.store, asked)
     return await run_in_threadpool(_answer_hosts, parts.store, inactive_threshold)
+
+
+def _answer_page(store: Store, asked: HostQuery) -> Response:
+    page = store.host_list.page(asked.wanted, asked.sort, asked.limit, asked.after, descending=asked.descending)
+    shown = [describe_host(host) for host in page.hosts]
+    if asked.outages_since is not None:
+        outages = store.read_outages_of([host.hostname for host in page.hosts], asked.outages_since)
+        for host in shown:
+            host["outages"] = [describe_outage(one) for one in outages[host["hostname"]]]
+    following = None if page.end is None else write_cursor(asked, page.end)
+    return Page({"hosts": shown, "total": page.total}, following)
 
 
 def _answer_hosts(store: Store, threshold: float) -> Response:
@@ -56,7 +78,7 @@ def describe_host(host: Host) -> dict[str, Any]:
     """A host as the API shows it. The verdict's keys are null while nobody has judged it."""
     return {
         "hostname": host.hostname,
-        "os_type": host.os_type,
+        "os_type": host.os_type or None,
         "last_seen": None if host.last_seen is None else rfc3339(host.last_seen),
         "total_events": host.total_events,
         "state": host.state,
@@ -64,6 +86,7 @@ def describe_host(host: Host) -> dict[str, Any]:
         "reason": host.reason,
         "score": host.score,
         "tags": host.tags,
+        "back_by": None if host.back_by is None else rfc3339(host.back_by),
     }
 
 

@@ -3,6 +3,8 @@
 from store.database import Unstorable
 from store.enrolment import EnrolledHosts
 from store.findings import FoundPattern, FoundScore
+from store.host_list import CONDITIONS, Condition
+from store.host_pages import SORTS, HostFilter, HostPage, Place, Sort
 from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
@@ -28,11 +30,14 @@ from store.rows import (
 from store.store import Store, open_store
 
 __all__ = [
+    "CONDITIONS",
+    "SORTS",
     "AuditEntry",
     "Beat",
     "BeatFigures",
     "BeatHour",
     "Claims",
+    "Condition",
     "DeadLetter",
     "EnrolledHosts",
     "EventFilter",
@@ -40,6 +45,8 @@ __all__ = [
     "FoundScore",
     "HeldVerdict",
     "Host",
+    "HostFilter",
+    "HostPage",
     "HostStatus",
     "Key",
     "KeyRow",
@@ -47,7 +54,9 @@ __all__ = [
     "NewSecret",
     "Order",
     "Outage",
+    "Place",
     "Signal",
+    "Sort",
     "Store",
     "StoredEvent",
     "Unstorable",

@@ -71,6 +71,8 @@ class Database(ABC):
 
     # whether FULL OUTER JOIN is known: SQLite has it from 3.39
     full_join = True
+    # who counts in rows of its own (`log_segments`, `event_minutes`); in SQLite one writes at a time anyway
+    writer_id = 0
 
     def __init__(self, name: str, reader: Engine, writer: Engine) -> None:
         self.name = name
@@ -158,6 +160,10 @@ class Database(ABC):
     @abstractmethod
     def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
         """A time column of `logs` as what can be compared with a moment."""
+
+    @abstractmethod
+    def holds(self, column: Column[Any], part: str) -> ColumnElement[bool]:
+        """Whether a text has this part, in either case of (at least ASCII's) letters."""
 
     @abstractmethod
     def possible_ids(self, ids: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from core.clock import rfc3339
 from core.ids import stable_id
 from core.messages import Event
 from core.topics import EVENTS, HOSTS
-from store import beat_writes, hosts
+from store import beat_writes, hosts, log_counts
 from store.barred import Barred
 from store.database import Database, EventRow, Unstorable, in_chunks
 from store.dead_letters import insert_dead_letters, storable
@@ -67,11 +67,13 @@ def _write(database: Database, batch: WriteBatch, keep_days: int, barred: Barred
         conflicts: list[EventRow] = []
         stored: Sequence[EventRow] = rows
         if rows:
+            before = database.newest_id(connection)
             inserted = database.insert_events(connection, rows)
             if inserted is not None:
                 stored, refused = _split_stored(rows, inserted)
                 conflicts = _find_conflicts(connection, stored, refused)
             hosts.count_events(database, connection, stored)
+            log_counts.count_stored(database, connection, stored, before, batch.received_at)
         hosts.note_signs_of_life(database, connection, batch)
         beat_writes.count_beats(database, connection, batch.beats)
         letters = [*batch.dead, *(_conflict_letter(row) for row in conflicts)]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, insert, select
 
 from store.database import Database
+from store.host_list import list_scores
 from store.tables import pattern_hosts, patterns, scores
 from store.upserts import upsert_rows
 
@@ -39,6 +40,7 @@ def keep_scores(database: Database, found: Sequence[FoundScore], now: datetime) 
         return
     with database.writing() as connection:
         upsert_rows(connection, scores, [{**one._asdict(), "scored_at": now} for one in found])
+        list_scores(connection, [(one.source_host, one.value) for one in found])
 
 
 def read_score(database: Database, host: str) -> FoundScore | None:

@@ -13,11 +13,13 @@ from core.clock import rfc3339, utc_now
 from store.barred import Barred
 from store.beat_writes import count_beats
 from store.database import Database, EventRow, Unstorable
+from store.host_list import list_tags, split_tags
 from store.rows import Beat, Host, HostStatus, KnownHost, WriteBatch
-from store.tables import activity, beats, heartbeats, host_info, scores, verdicts
+from store.tables import activity, beats, heartbeats, host_info, verdicts
+from store.tables import hosts as listed
 from store.upserts import upsert_row
 
-_VERDICT = (verdicts.c.state, verdicts.c.since, verdicts.c.reason, scores.c.value)
+_VERDICT = (verdicts.c.state, verdicts.c.since, verdicts.c.reason, listed.c.score, verdicts.c.back_by)
 
 
 def note_signs_of_life(database: Database, connection: Connection, batch: WriteBatch) -> None:
@@ -82,6 +84,7 @@ def record_info(database: Database, host: str, info_json: str, at: datetime, bar
         if host in barred.read(connection):
             return False
         connection.execute(upsert_row(connection, host_info, values))
+        list_tags(connection, host, info_json)
         return True
 
 
@@ -106,24 +109,16 @@ def join_known(full_join: bool) -> FromClause:
 
 def _hosts(database: Database) -> Select[Any]:
     known = join_known(database.full_join)
-    return select(*known.c, host_info.c.info, *_VERDICT).select_from(
-        known.outerjoin(host_info, host_info.c.source_host == known.c.hostname)
-        .outerjoin(verdicts, verdicts.c.source_host == known.c.hostname)
-        .outerjoin(scores, scores.c.source_host == known.c.hostname)
+    return select(*known.c, listed.c.tags, *_VERDICT).select_from(
+        known.outerjoin(listed, listed.c.source_host == known.c.hostname).outerjoin(
+            verdicts, verdicts.c.source_host == known.c.hostname
+        )
     )
 
 
 def _host(row: Sequence[Any]) -> Host:
-    hostname, os_type, last_seen, total_events, info, *verdict = row
-    return Host(hostname, os_type, last_seen, total_events, _tags(info), *verdict)
-
-
-def _tags(info: str | None) -> list[str]:
-    if info is None or '"tags"' not in info:
-        return []
-    told = json.loads(info)
-    tags = told.get("tags") if isinstance(told, dict) else None
-    return tags if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else []
+    hostname, os_type, last_seen, total_events, tags, *verdict = row
+    return Host(hostname, os_type, last_seen, total_events, split_tags(tags), *verdict)
 
 
 def read_status(database: Database, threshold_minutes: float, now: datetime) -> HostStatus:
@@ -145,22 +140,21 @@ def read_status(database: Database, threshold_minutes: float, now: datetime) -> 
 
 
 def read_host(database: Database, name: str) -> Host | None:
-    """The host `name`, or `None` when nothing was ever heard of it."""
+    """The host `name`, or `None` when nothing is known of it; of one that was never heard `os_type` is ""."""
     beat, done = heartbeats.c, activity.c
     asked = select(literal(name).label("name")).subquery("asked")
     query = select(
-        func.coalesce(beat.source_host, done.source_host),
-        func.coalesce(beat.os_type, done.os_type),
+        func.coalesce(listed.c.source_host, beat.source_host, done.source_host),
+        func.coalesce(beat.os_type, done.os_type, ""),
         func.coalesce(beat.last_seen, done.newest_stored_at, type_=beat.last_seen.type),
         func.coalesce(done.events, 0),
-        host_info.c.info,
+        listed.c.tags,
         *_VERDICT,
     ).select_from(
         asked.outerjoin(heartbeats, beat.source_host == name)
         .outerjoin(activity, done.source_host == name)
-        .outerjoin(host_info, host_info.c.source_host == name)
+        .outerjoin(listed, listed.c.source_host == name)
         .outerjoin(verdicts, verdicts.c.source_host == name)
-        .outerjoin(scores, scores.c.source_host == name)
     )
     with database.reading() as connection:
         row = connection.execute(query).one()
@@ -184,8 +178,8 @@ def read_new_hosts(database: Database, after: int) -> tuple[list[str], int]:
 
 def read_known(database: Database) -> list[KnownHost]:
     """Every host that has sent a heartbeat, with its tags."""
-    query = select(beats.c.source_host, beats.c.began_at, host_info.c.info).outerjoin(
-        host_info, host_info.c.source_host == beats.c.source_host
+    query = select(beats.c.source_host, beats.c.began_at, listed.c.tags).outerjoin(
+        listed, listed.c.source_host == beats.c.source_host
     )
     with database.reading() as connection:
-        return [KnownHost(host, began_at, _tags(info)) for host, began_at, info in connection.execute(query)]
+        return [KnownHost(host, began_at, split_tags(tags)) for host, began_at, tags in connection.execute(query)]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from core.messages import VerdictState
-from store.database import Database
+from store.database import Database, in_chunks
 from store.rows import HeldVerdict, Outage
 from store.tables import outages
 
 DOWN: frozenset[VerdictState] = frozenset({"offline", "missing", "zombie", "away", "overdue"})
 
+_COLUMNS = (outages.c.source_host, outages.c.began_at, outages.c.ended_at, outages.c.cause)
 _open = (outages.c.source_host == bindparam("host")) & outages.c.ended_at.is_(None)
 _END = update(outages).where(_open).values(ended_at=bindparam("moment"))
 _RENAME = update(outages).where(_open).values(cause=bindparam("word"))
@@ -62,17 +63,28 @@ def add_outage(database: Database, outage: Outage) -> bool:
 
 def read_outages(database: Database, host: str, limit: int, before: datetime | None = None) -> list[Outage]:
     """At most `limit` outages of `host`, last begun first: those that began before `before`."""
-    columns = (outages.c.source_host, outages.c.began_at, outages.c.ended_at, outages.c.cause)
-    query = select(*columns).where(outages.c.source_host == host).order_by(outages.c.began_at.desc()).limit(limit)
+    query = select(*_COLUMNS).where(outages.c.source_host == host).order_by(outages.c.began_at.desc()).limit(limit)
     if before is not None:
         query = query.where(outages.c.began_at < before)
     with database.reading() as connection:
         return [Outage(*row) for row in connection.execute(query)]
 
 
+def read_outages_of(database: Database, hosts: Sequence[str], since: datetime) -> dict[str, list[Outage]]:
+    """The outages of `hosts` that lasted at `since` or later, each host's first begun first."""
+    lasted = outages.c.ended_at.is_(None) | (outages.c.ended_at >= since)
+    found: dict[str, list[Outage]] = {host: [] for host in hosts}
+    with database.reading() as connection:
+        for chunk in in_chunks(hosts):
+            query = select(*_COLUMNS).where(outages.c.source_host.in_(chunk), lasted)
+            for row in connection.execute(query.order_by(outages.c.source_host, outages.c.began_at)):
+                found[row.source_host].append(Outage(*row))
+    return found
+
+
 def read_all_outages(database: Database, since: datetime) -> list[Outage]:
     """The outages of all hosts that lasted at `since` or began later."""
     lasted = outages.c.ended_at.is_(None) | (outages.c.ended_at >= since)
-    query = select(outages.c.source_host, outages.c.began_at, outages.c.ended_at, outages.c.cause).where(lasted)
+    query = select(*_COLUMNS).where(lasted)
     with database.reading() as connection:
         return [Outage(*row) for row in connection.execute(query)]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -12,14 +13,14 @@ from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Double, create_engine
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Double, Integer, SmallInteger, create_engine
 
 from core.errors import Invalid
 from store import upserts
 from store.columns import Moment
 from store.database import WAIT_SECONDS, Database, EventRow, Locked
 from store.partitions import Partitions
-from store.tables import beat_hours, beats
+from store.tables import beat_hours, beats, event_minutes, log_segments
 
 SCHEME = "postgresql://"
 
@@ -47,14 +48,17 @@ _INSERT = (
 
 
 def _kind_of(column: Column[Any]) -> str:
-    kinds = {Moment: "timestamptz", BigInteger: "bigint", Double: "float8"}
+    # in this order, for SQLAlchemy has each integer descend from Integer
+    kinds = {
+        Moment: "timestamptz", BigInteger: "bigint", SmallInteger: "smallint", Integer: "integer", Double: "float8"
+    }  # fmt: skip
     return next((name for kind, name in kinds.items() if isinstance(column.type, kind)), "text")
 
 
 _ARRAYS = {
     "heartbeats": ("text", "text", "timestamptz", "timestamptz"),
     "activity": ("text", "text", "bigint", "timestamptz", "timestamptz", *("bigint",) * 5),
-    **{table.name: tuple(map(_kind_of, table.columns)) for table in (beats, beat_hours)},
+    **{table.name: tuple(map(_kind_of, table.columns)) for table in (beats, beat_hours, log_segments, event_minutes)},
 }
 _ADVANCED = ("text", "text", "bigint", "timestamptz", "float8", "float8", "bigint", "timestamptz")
 _GIVEN = f"FROM unnest({', '.join(f'%s::{kind}[]' for kind in _ADVANCED)}) AS given ({', '.join(upserts.ADVANCED)})"
@@ -92,6 +96,8 @@ class PostgreSQL(Database):
         )  # fmt: skip
         super().__init__(name, engine, engine)
         self._partitions = Partitions(self)
+        # two that write at once seldom have the same; if they have, they wait for each other and nothing is wrong
+        self.writer_id = secrets.randbelow(2**31)
         # newest ids, each with the number of the first transaction that begins to write behind it
         self._marks: deque[tuple[int, int]] = deque(maxlen=1_000)
         self._settled = 0
@@ -161,6 +167,11 @@ class PostgreSQL(Database):
     def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
         """See `Database.comparable_time`."""
         return column
+
+    def holds(self, column: Column[Any], part: str) -> ColumnElement[bool]:
+        """See `Database.holds`."""
+        escaped = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
+        return column.ilike(f"%{escaped}%", escape="/")
 
     def possible_ids(self, ids: list[str]) -> list[str]:
         """See `Database.possible_ids`: UUIDs alone."""

@@ -89,6 +89,7 @@ class Host:
     since: datetime | None = None
     reason: str | None = None
     score: int | None = None
+    back_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from store import (
     enrolment,
     findings,
     found_alerts,
+    host_pages,
     hosts,
     keys,
     leases,
@@ -107,6 +108,7 @@ class Store:
         self.outbox = notices.Outbox(database)
         self.detections = detections.Detections(database)
         self.silences = silences.Silences(database)
+        self.host_list = host_pages.HostList(database)
         self._keys = keys.KeyFinder(database)
         self._cap = Cap(database, keep_days)
         self._barred = Barred()
@@ -179,6 +181,10 @@ class Store:
     def add_outage(self, outage: Outage) -> bool:
         """Keep an outage of which is known only after its end (see `outages.add_outage`)."""
         return outages.add_outage(self.database, outage)
+
+    def read_outages_of(self, names: Sequence[str], since: datetime) -> dict[str, list[Outage]]:
+        """The outages of some hosts (see `outages.read_outages_of`)."""
+        return outages.read_outages_of(self.database, names, since)
 
     def read_all_outages(self, since: datetime) -> list[Outage]:
         """The outages of all hosts that lasted at `since` or began later."""

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )  # fmt: skip
 
@@ -52,6 +53,48 @@ logs = Table(
 segment = logs.c.id.op("/")(text(str(SEGMENT_ROWS)))
 Index("logs_event_id", logs.c.event_id, unique=True)
 Index("logs_segment_host", segment, logs.c.source_host)
+Index("logs_segment_type", segment, func.upper(logs.c.event_type))
+
+# when the rows of a segment were stored, as each process that writes has seen it: `writer` tells them apart, for two
+# that count in one row would wait for each other's commits. What it knows nothing of may hold any time
+log_segments = Table(
+    "log_segments",
+    metadata,
+    Column("segment", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("stored_from", Moment, nullable=False),
+    Column("stored_until", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# how many events were stored in a minute
+event_minutes = Table(
+    "event_minutes",
+    metadata,
+    Column("minute", Moment, primary_key=True),
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("os_type", Text, primary_key=True),
+    Column("event_type", Text, primary_key=True),
+    Column("severity", SmallInteger, primary_key=True, autoincrement=False),
+    Column("events", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# one row a host, for lists: what is filtered and ordered by and changes seldom. A trigger adds it with the host's first
+# row in `heartbeats`. `rank` is that of its verdict (`host_list.CONDITIONS`), `tags` each
+# between newlines
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("source_host", HostName, primary_key=True),
+    Column("os_type", Text),
+    Column("rank", SmallInteger, nullable=False),
+    Column("score", SmallInteger),
+    Column("tags", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+# the last two so that filters need not look into the table
+Index("hosts_rank", hosts.c.rank, hosts.c.source_host, hosts.c.os_type, hosts.c.tags)
 
 heartbeats = Table(
     "heartbeats",
@@ -217,6 +260,7 @@ outages = Table(
     Column("cause", Text, nullable=False),
 )
 Index("outages_host", outages.c.source_host, outages.c.began_at)
+Index("outages_began", outages.c.began_at)
 
 alerts = Table(
     "alerts",

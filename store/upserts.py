@@ -30,6 +30,8 @@ INTO = {
         "INSERT INTO activity (source_host, os_type, events, newest_timestamp, newest_stored_at,"
         " severity_1, severity_2, severity_3, severity_4, severity_5)"
     ),
+    "log_segments": "INSERT INTO log_segments (segment, writer, stored_from, stored_until)",
+    "event_minutes": "INSERT INTO event_minutes (minute, writer, os_type, event_type, severity, events)",
     "beats": f"INSERT INTO beats ({', '.join(BEAT_COLUMNS)})",
     "beat_hours": f"INSERT INTO beat_hours ({', '.join(HOUR_COLUMNS)})",
 }
@@ -53,6 +55,17 @@ ON_CONFLICT = {
         " severity_3 = activity.severity_3 + excluded.severity_3,"
         " severity_4 = activity.severity_4 + excluded.severity_4,"
         " severity_5 = activity.severity_5 + excluded.severity_5"
+    ),
+    "log_segments": (
+        " ON CONFLICT (segment, writer) DO UPDATE SET"
+        " stored_from = CASE WHEN log_segments.stored_from <= excluded.stored_from"
+        " THEN log_segments.stored_from ELSE excluded.stored_from END,"
+        " stored_until = CASE WHEN log_segments.stored_until >= excluded.stored_until"
+        " THEN log_segments.stored_until ELSE excluded.stored_until END"
+    ),
+    "event_minutes": (
+        " ON CONFLICT (minute, writer, os_type, event_type, severity)"
+        " DO UPDATE SET events = event_minutes.events + excluded.events"
     ),
     "beats": " ON CONFLICT (source_host) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in BEAT_COLUMNS[1:]),

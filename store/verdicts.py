@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from store.alerts import keep_alerts
 from store.database import Database, in_chunks
+from store.host_list import list_verdicts
 from store.outages import keep_outages
 from store.rows import Claims, HeldVerdict
 from store.tables import enrolled, verdicts
@@ -49,6 +50,7 @@ def _claim(connection: Connection, wanted: Mapping[str, HeldVerdict], now: datet
     if not won:
         return Claims([], lost, [], [])
     upsert_rows(connection, verdicts, [_row(one) for one in won])
+    list_verdicts(connection, won)
     keep_outages(connection, [(held.get(one.source_host), one) for one in won])
     return Claims(won, lost, *keep_alerts(connection, won, now))
 

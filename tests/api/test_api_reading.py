@@ -12,7 +12,7 @@ from core.ids import uuid7
 from core.messages import Event
 from store import Beat, WriteBatch
 
-KEYS = ["hostname", "os_type", "last_seen", "total_events", "state", "since", "reason", "score", "tags"]
+KEYS = ["hostname", "os_type", "last_seen", "total_events", "state", "since", "reason", "score", "tags", "back_by"]
 
 
 def make_event(**changes: Any) -> Event:
@@ -62,7 +62,7 @@ def test_a_threshold_that_is_no_number_above_zero_is_422(lone_api: Api, threshol
 
 
 def test_a_parameter_that_is_not_known_is_refused_by_name(lone_api: Api) -> None:
-    for path in ("/hosts?inactive_treshold=5", "/hosts?limit=5", "/hosts/web-01?x=1", "/events?host=a", "/livez?a=b"):
+    for path in ("/hosts?inactive_treshold=5", "/hosts?limits=5", "/hosts/web-01?x=1", "/events?host=a", "/livez?a=b"):
         answer = lone_api.client.get(path)
         assert answer.status_code == 422, path
         assert path.partition("?")[2].partition("=")[0] in answer.json()["detail"]

@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from store_samples import NOW, a_batch, an_event
 
 from core.errors import Invalid
-from store import Store
+from store import Host, Store
 from store.tables import activity
 
 
@@ -79,7 +79,7 @@ def test_tags_come_from_what_the_host_says_of_itself(joined: Store) -> None:
 def test_what_was_never_heard_of_is_none(store: Store) -> None:
     store.record_info("told", "{}", NOW)
     assert store.get_host("nobody") is None
-    assert store.get_host("told") is None
+    assert store.get_host("told") == Host("told", "", None, 0, [])  # its own words are all that is known of it
     assert store.get_info("nobody") is None
 
 

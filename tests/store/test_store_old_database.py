@@ -235,7 +235,7 @@ def test_old_indexes_go_and_ours_are_made(make: Make, path: Path) -> None:
         rows=[a_row(1, "web-01")],
     )  # fmt: skip
     names = query(path, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'logs' ORDER BY name")
-    assert names == [("by_id",), ("logs_segment_host",)]
+    assert names == [("by_id",), ("logs_segment_host",), ("logs_segment_type",)]
     store.close()
 
 

@@ -1,0 +1,158 @@
+"""The list of hosts, a page at a time: filtered, and in one of several orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple, get_args
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, literal, or_, select, tuple_
+
+from store.database import Database
+from store.host_list import CONDITIONS, RANKS, Condition, split_tags
+from store.rows import Host
+from store.tables import activity, heartbeats, hosts, verdicts
+
+Sort = Literal["state", "hostname", "os_type", "last_seen", "total_events", "score", "since"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class HostFilter:
+    """Which hosts are asked for; what is empty asks for all. `q` is a part of the name, in either case of letters."""
+
+    q: str = ""
+    conditions: frozenset[Condition] = frozenset()
+    os_type: str = ""
+    tag: str = ""
+
+
+class Place(NamedTuple):
+    """Where a page ends: the value that the list is sorted by, and the name."""
+
+    value: str | int | datetime
+    host: str
+
+
+class HostPage(NamedTuple):
+    """A page of hosts, where it ends if there are more, and how many fit in all."""
+
+    hosts: list[Host]
+    end: Place | None
+    total: int
+
+
+class _Order(NamedTuple):
+    """What a list is sorted by before the name, and the tables that it is in. It is never NULL."""
+
+    value: ColumnElement[Any]
+    tables: FromClause
+
+
+class HostList:
+    """The list of hosts in the database. Its methods raise `Unavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(
+        self, wanted: HostFilter, sort: Sort, limit: int, after: Place | None = None, *, descending: bool = False
+    ) -> HostPage:
+        """The hosts that fit `wanted`, those behind `after`; equal ones in the order of their names.
+
+        Of a host that is enrolled and was never heard `os_type` is "".
+        """
+        return _read_page(self._database, wanted, sort, limit, after, descending)
+
+    def count(self) -> dict[Condition, int]:
+        """How many hosts are held to be what."""
+        query = select(hosts.c.rank, func.count()).group_by(hosts.c.rank)
+        with self._database.reading() as connection:
+            counted: dict[int, int] = {rank: count for rank, count in connection.execute(query)}  # noqa: C416
+        return {name: counted.get(rank, 0) for rank, name in enumerate(CONDITIONS)}
+
+
+def _read_page(
+    database: Database, wanted: HostFilter, sort: Sort, limit: int, after: Place | None, descending: bool
+) -> HostPage:
+    order = _order(sort)
+    conditions = list(_conditions(database, wanted))
+    query = select(hosts.c.source_host, order.value).select_from(order.tables).where(*conditions)
+    if after is not None:
+        query = query.where(_behind(order.value, after, descending))
+    value = order.value.desc() if descending else order.value
+    query = query.order_by(value) if sort == "hostname" else query.order_by(value, hosts.c.source_host)
+    with database.reading() as connection:
+        found = connection.execute(query.limit(limit + 1)).all()
+        total = len(found)
+        if after is not None or total > limit:
+            total = connection.execute(select(func.count()).select_from(hosts).where(*conditions)).scalar_one()
+        shown = found[:limit]
+        by_name = {host.hostname: host for host in _read_hosts(connection, [name for name, _ in shown])}
+    end = Place(shown[-1][1], shown[-1][0]) if len(found) > limit else None
+    return HostPage([by_name[name] for name, _ in shown], end, total)
+
+
+def _order(sort: Sort) -> _Order:
+    host = hosts.c.source_host
+    if sort == "last_seen":
+        moment = heartbeats.c.last_seen.type
+        # looked up for the few hosts of an old database that are known from events alone
+        stored = select(activity.c.newest_stored_at).where(activity.c.source_host == host).scalar_subquery()
+        heard = func.coalesce(heartbeats.c.last_seen, stored, literal(_LONG_AGO, moment), type_=moment)
+        return _Order(heard, hosts.outerjoin(heartbeats, heartbeats.c.source_host == host))
+    if sort == "total_events":
+        joined = hosts.outerjoin(activity, activity.c.source_host == host)
+        return _Order(func.coalesce(activity.c.events, 0), joined)
+    if sort == "since":
+        since = func.coalesce(verdicts.c.since, literal(_LONG_AGO, verdicts.c.since.type), type_=verdicts.c.since.type)
+        return _Order(since, hosts.outerjoin(verdicts, verdicts.c.source_host == host))
+    columns: dict[str, ColumnElement[Any]] = {
+        "state": hosts.c.rank, "hostname": host,
+        "os_type": func.coalesce(hosts.c.os_type, ""), "score": func.coalesce(hosts.c.score, -1),
+    }  # fmt: skip
+    return _Order(columns[sort], hosts)
+
+
+def _behind(value: ColumnElement[Any], after: Place, descending: bool) -> ColumnElement[bool]:
+    name = hosts.c.source_host
+    if value is name:
+        return value < after.host if descending else value > after.host
+    given = literal(after.value, value.type)
+    if descending:
+        return or_(value < given, and_(value == given, name > after.host))
+    # a comparison of rows is one range of an index
+    return tuple_(value, name) > tuple_(given, literal(after.host, name.type))
+
+
+def _conditions(database: Database, wanted: HostFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.q:
+        yield database.holds(hosts.c.source_host, wanted.q)
+    if wanted.conditions:
+        yield hosts.c.rank.in_(sorted(RANKS[name] for name in wanted.conditions))
+    if wanted.os_type:
+        yield hosts.c.os_type == wanted.os_type
+    if wanted.tag:
+        yield hosts.c.tags.contains(f"\n{wanted.tag}\n", autoescape=True)
+
+
+def _read_hosts(connection: Connection, names: Sequence[str]) -> Iterator[Host]:
+    for row in connection.execute(_hosts().where(hosts.c.source_host.in_(names))):
+        name, os_type, last_seen, events, tags, *verdict = row
+        yield Host(name, os_type or "", last_seen, events, split_tags(tags), *verdict)
+
+
+def _hosts() -> Select[Any]:
+    host = hosts.c.source_host
+    last_seen = func.coalesce(heartbeats.c.last_seen, activity.c.newest_stored_at, type_=heartbeats.c.last_seen.type)
+    return select(
+        host, hosts.c.os_type, last_seen, func.coalesce(activity.c.events, 0), hosts.c.tags,
+        verdicts.c.state, verdicts.c.since, verdicts.c.reason, hosts.c.score, verdicts.c.back_by,
+    ).select_from(
+        hosts.outerjoin(heartbeats, heartbeats.c.source_host == host)
+        .outerjoin(activity, activity.c.source_host == host)
+        .outerjoin(verdicts, verdicts.c.source_host == host)
+    )  # fmt: skip
