@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
 from api.answers import EventsAnswer, OneEventAnswer
-from api.body import answer_json, answer_page
+from api.body import Page, answer_json
 from api.problems import Refused
 from core.clock import parse_time
 from core.errors import Invalid
@@ -86,7 +86,10 @@ async def list_events(
     limit: Annotated[int, Query(ge=1, le=1000, description="Events in a page.")] = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """A page of the events that fit every filter, last stored first."""
+    """A page of the events that fit every filter, last stored first.
+
+    What is rare is looked for as long as a page may take: then there may be fewer than `limit`, and more at `next`.
+    """
     return await run_in_threadpool(_answer_events, parts.store, wanted, limit, read_cursor(cursor))
 
 
@@ -100,8 +103,9 @@ def read_cursor(text: str | None) -> int | None:
 
 
 def _answer_events(store: Store, wanted: EventFilter, limit: int, before: int | None) -> Response:
-    found = store.events(wanted, limit + 1, before)
-    return answer_page("events", found, limit, describe_event, lambda event: str(event.id))
+    page = store.events(wanted, limit, before)
+    following = None if page.end is None else str(page.end)
+    return Page({"events": [describe_event(event) for event in page.events]}, following)
 
 
 def describe_event(event: StoredEvent) -> dict[str, Any]:

@@ -162,6 +162,10 @@ class Database(ABC):
         """A time column of `logs` as what can be compared with a moment."""
 
     @abstractmethod
+    def minute(self, column: Column[Any]) -> ColumnElement[datetime]:
+        """The minute that a time column of `logs` lies in."""
+
+    @abstractmethod
     def holds(self, column: Column[Any], part: str) -> ColumnElement[bool]:
         """Whether a text has this part, in either case of (at least ASCII's) letters."""
 

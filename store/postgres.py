@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Double, Integer, SmallInteger, create_engine
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Double, Integer, SmallInteger, create_engine, func
 
 from core.errors import Invalid
 from store import upserts
@@ -167,6 +167,10 @@ class PostgreSQL(Database):
     def comparable_time(self, column: Column[Any]) -> ColumnElement[Any]:
         """See `Database.comparable_time`."""
         return column
+
+    def minute(self, column: Column[Any]) -> ColumnElement[datetime]:
+        """See `Database.minute`."""
+        return func.date_trunc("minute", column, type_=Moment())
 
     def holds(self, column: Column[Any], part: str) -> ColumnElement[bool]:
         """See `Database.holds`."""

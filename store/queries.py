@@ -3,60 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Row, func, or_, select
 
 from core.errors import Invalid
 from store.database import Database
 from store.events import late_id
 from store.rows import EventFilter, StoredEvent
-from store.tables import SEGMENT_ROWS, logs, segment
+from store.tables import logs
+from store.walk import LOOK_SECONDS, find_segments, walk
 
 _LARGEST_ID = 2**63 - 1
-_FIRST_SEGMENTS = 4
-_MOST_SEGMENTS = 1_024
 
 
-def read_events(database: Database, wanted: EventFilter, limit: int, before: int | None) -> list[StoredEvent]:
+class EventPage(NamedTuple):
+    """Events, last stored first, and the id below which there may be more; `None` when there are none."""
+
+    events: list[StoredEvent]
+    end: int | None
+
+
+def read_events(
+    database: Database, wanted: EventFilter, limit: int, before: int | None, seconds: float = LOOK_SECONDS
+) -> EventPage:
     """At most `limit` events that fit `wanted`, those with `id` < `before`, last stored first.
 
-    One host's events are found by walking the segments of ids from the newest.
+    What is rare is looked for as long as `seconds` say: there may be fewer than `limit` then, and more behind them.
     Raises `Invalid` when a value of `wanted` or `before` is none that a database can compare.
     """
     if before is not None and not 0 <= before <= _LARGEST_ID:
         raise Invalid(f"before {before!r:.40} is no id of an event")
+    found: list[StoredEvent] = []
+    rest: int | None = None
     with database.reading() as connection:
-        query = select(logs).where(*_conditions(wanted, database)).order_by(logs.c.id.desc())
+        query = select(logs).where(*conditions(wanted, database)).order_by(logs.c.id.desc())
         if before is not None:
             query = query.where(logs.c.id < before)
-        if wanted.source_host is None:
-            return [make_event(row) for row in connection.execute(query.limit(limit))]
-        newest = database.newest_id(connection) if before is None else before - 1
-        return _walk(connection, query, newest, limit)
+        newest = database.newest_id(connection)
+        newest = newest if before is None else min(newest, before - 1)
+        segments = find_segments(connection, newest, wanted.since, wanted.until)
+        for piece in walk(segments, indexed=is_indexed(wanted), seconds=seconds):
+            page = query.where(piece.condition).limit(limit + 1 - len(found))
+            found.extend(make_event(row) for row in connection.execute(page))
+            rest = piece.rest
+            if len(found) > limit:
+                return EventPage(found[:limit], found[limit - 1].id)
+            if len(found) == limit and rest is not None:
+                return EventPage(found, rest)
+    return EventPage(found, rest)
 
 
-def _walk(connection: Connection, query: Select[Any], newest: int, limit: int) -> list[StoredEvent]:
-    found: list[StoredEvent] = []
-    for segments in _segment_runs(newest // SEGMENT_ROWS):
-        page = query.where(segment.in_(segments)).limit(limit - len(found))
-        found.extend(make_event(row) for row in connection.execute(page))
-        if len(found) >= limit:
-            break
-    return found
+def is_indexed(wanted: EventFilter) -> bool:
+    """Whether an index finds what fits, within a segment."""
+    return wanted.source_host is not None or wanted.event_type is not None
 
 
-def _segment_runs(newest: int) -> Iterator[list[int]]:
-    """The segments' numbers from the newest to 0, in runs that grow: a quiet host's events lie far back."""
-    size = _FIRST_SEGMENTS
-    while newest >= 0:
-        last = max(newest - size + 1, 0)
-        yield list(range(newest, last - 1, -1))
-        newest, size = last - 1, min(size * 4, _MOST_SEGMENTS)
-
-
-def _conditions(wanted: EventFilter, database: Database) -> Iterator[ColumnElement[bool]]:
+def conditions(wanted: EventFilter, database: Database) -> Iterator[ColumnElement[bool]]:
+    """That a row fits `wanted`. Raises `Invalid`."""
     column = logs.c
     if wanted.source_host is not None:
         yield column.source_host == wanted.source_host
@@ -64,7 +69,10 @@ def _conditions(wanted: EventFilter, database: Database) -> Iterator[ColumnEleme
         yield column.source_ip == wanted.source_ip
     # rows of an old database have these in any case of letters
     if wanted.event_type is not None:
-        yield func.upper(column.event_type) == wanted.event_type.upper()
+        # upper() is what the index has; of one host's rows, that of hosts is to be taken
+        by_host = wanted.source_host is not None
+        fold = func.lower if by_host else func.upper
+        yield fold(column.event_type) == (wanted.event_type.lower() if by_host else wanted.event_type.upper())
     if wanted.os_type is not None:
         yield func.upper(column.os_type) == wanted.os_type.upper()
     if wanted.severity_gte is not None:
@@ -75,9 +83,7 @@ def _conditions(wanted: EventFilter, database: Database) -> Iterator[ColumnEleme
     if wanted.q:
         if "\0" in wanted.q:
             raise Invalid("q holds a NUL character, which no event does")
-        yield or_(
-            column.raw_message.icontains(wanted.q, autoescape=True), column.user.icontains(wanted.q, autoescape=True)
-        )
+        yield or_(database.holds(column.raw_message, wanted.q), database.holds(column.user, wanted.q))
     stored, happened = database.comparable_time(column.created_at), database.comparable_time(column.timestamp)
     if wanted.since is not None:
         yield stored >= wanted.since

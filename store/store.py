@@ -35,6 +35,7 @@ from store.database import Database, Unusable
 from store.dead_letters import Cap
 from store.events import write_batch
 from store.findings import FoundPattern, FoundScore
+from store.histogram import Histogram, count_events
 from store.migrations import upgrade_schema
 from store.renewal import NewSecret, Visit
 from store.rows import (
@@ -252,9 +253,13 @@ class Store:
         """Old alerts go, at any time and any number of times (see `old_alerts.forget_alerts`)."""
         return old_alerts.forget_alerts(self.database, now, self._keep_days)
 
-    def events(self, wanted: EventFilter, limit: int, before: int | None = None) -> list[StoredEvent]:
+    def events(self, wanted: EventFilter, limit: int, before: int | None = None) -> queries.EventPage:
         """A page of events, last stored first (see `queries.read_events`)."""
         return queries.read_events(self.database, wanted, limit, before)
+
+    def count_events(self, wanted: EventFilter, since: datetime, until: datetime, buckets: int) -> Histogram:
+        """How many events there were over time (see `histogram.count_events`)."""
+        return count_events(self.database, wanted, since, until, buckets)
 
     def get_event(self, event_id: str) -> StoredEvent | None:
         """The event with this `event_id`, or `None`."""

@@ -155,7 +155,7 @@ def test_whatever_a_transaction_fails_with_it_is_tried_again(
             assert writer.state() == "ok"
 
     asyncio.run(scenario())
-    assert len(store.events(EventFilter(), 10)) == 2
+    assert len(store.events(EventFilter(), 10).events) == 2
 
 
 def test_info_that_only_the_store_refuses_is_a_dead_letter_and_stops_nothing(store: Store) -> None:

@@ -56,7 +56,7 @@ def test_a_restart_of_postgresql_is_survived() -> None:
             server().start()
         for call in every_call(store).values():
             call()
-        assert len(store.events(EventFilter(), 10)) == 2
+        assert len(store.events(EventFilter(), 10).events) == 2
         store.close()
 
 
@@ -81,7 +81,7 @@ def test_a_locked_database_is_unavailable_to_writers_and_open_to_readers(
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Unavailable, match="database is locked"):
         store.write(a_batch(an_event()))
-    assert store.events(EventFilter(), 1) == []
+    assert store.events(EventFilter(), 1).events == []
     assert store.find_key("h", NOW) is not None
     other.execute("ROLLBACK")
     other.close()
@@ -110,7 +110,7 @@ def test_a_full_disk_is_unavailable_and_a_batch_is_stored_whole_or_not_at_all(st
     events = [an_event(raw_message="x" * 1_000) for _ in range(500)]
     with pytest.raises(Unavailable, match="full"):
         store.write(a_batch(*events))
-    assert store.events(EventFilter(), 10) == []
+    assert store.events(EventFilter(), 10).events == []
     assert store.get_host("web-01") is None
     sqlalchemy_event.remove(store.database.writer, "connect", limit)
     assert store.write(a_batch(*events)) == Written(500, 0, 0)

@@ -33,7 +33,7 @@ def everything_of(*hosts: str) -> WriteBatch:
 
 
 def stored_hosts(store: Store) -> set[str]:
-    return {event.source_host for event in store.events(EventFilter(), 100)}
+    return {event.source_host for event in store.events(EventFilter(), 100).events}
 
 
 def test_nothing_of_a_revoked_host_is_stored_and_its_neighbours_are(store: Store) -> None:

@@ -92,7 +92,7 @@ def test_42_000_rows_are_kept_as_they_are_and_every_host_is_shown(make: Make, pa
     assert hosts["host-01"].last_seen == start + timedelta(minutes=41_941)
     assert hosts["beat-1"].last_seen == datetime(2025, 11, 3, 20, 49, 50, 123456, UTC)
     assert query(path, "SELECT sum(severity_1), sum(severity_5) FROM activity") == [(8_400, 8_400)]
-    page = store.events(EventFilter(source_host="host-00"), 3)
+    page = store.events(EventFilter(source_host="host-00"), 3).events
     assert [(e.id, e.timestamp[-1], e.created_at[10]) for e in page] == [
         (42_000, "Z", "T"), (41_940, "Z", "T"), (41_880, "Z", "T"),
     ]  # fmt: skip
@@ -114,7 +114,7 @@ def test_it_goes_on_as_any_other_database(make: Make, path: Path) -> None:
     assert (host.total_events, host.last_seen) == (2, NOW)
     store.close()
     store = open_store(f"sqlite:///{path}")
-    assert len(store.events(EventFilter(), 10)) == 3
+    assert len(store.events(EventFilter(), 10).events) == 3
     store.close()
 
 
@@ -160,7 +160,7 @@ def test_odd_values_are_kept_and_readable(make: Make, path: Path) -> None:
     store.close()
     path.unlink()
     store = make(LOGS, rows=[nothing, odd, bare])
-    found = store.events(EventFilter(), 10)
+    found = store.events(EventFilter(), 10).events
     assert [(e.timestamp, e.created_at, e.severity) for e in found] == [
         ("2025-12-03T20:49:50.000000Z", "2025-12-03T20:49:50.000000Z", None),
         ("yesterday", "", None),
@@ -171,17 +171,17 @@ def test_odd_values_are_kept_and_readable(make: Make, path: Path) -> None:
     [host] = store.get_host_status(15, NOW).inactive
     assert (host.hostname, host.total_events) == ("box", 2)
     assert host.last_seen == datetime(2025, 12, 3, 20, 49, 50, tzinfo=UTC)
-    assert [e.id for e in store.events(EventFilter(os_type="LINUX"), 10)] == [3, 2]
-    assert store.events(EventFilter(severity_gte=1), 10) == []
+    assert [e.id for e in store.events(EventFilter(os_type="LINUX"), 10).events] == [3, 2]
+    assert store.events(EventFilter(severity_gte=1), 10).events == []
     moment = datetime(2025, 12, 3, 20, 49, 50, tzinfo=UTC)
-    assert [e.id for e in store.events(EventFilter(since=moment, happened_since=moment), 10)] == [3]
-    assert store.events(EventFilter(happened_until=moment), 10) == []
+    assert [e.id for e in store.events(EventFilter(since=moment, happened_since=moment), 10).events] == [3]
+    assert store.events(EventFilter(happened_until=moment), 10).events == []
     store.close()
 
 
 def test_text_that_is_no_utf8_is_readable(make: Make) -> None:
     store = make(LOGS, "INSERT INTO logs (raw_message, source_host) VALUES (CAST(x'41ff42' AS TEXT), 'a')")
-    assert store.events(EventFilter(), 1)[0].raw_message == "A\ufffdB"
+    assert store.events(EventFilter(), 1).events[0].raw_message == "A\ufffdB"
     store.close()
 
 

@@ -73,7 +73,7 @@ def test_what_was_stored_is_there_after_opening_again(url: str) -> None:
     first.write(a_batch(an_event()))
     first.close()
     second = open_store(url)
-    assert len(second.events(EventFilter(), 10)) == 1
+    assert len(second.events(EventFilter(), 10).events) == 1
     second.ping()
     second.close()
 

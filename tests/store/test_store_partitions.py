@@ -70,7 +70,7 @@ def test_rows_of_the_day_leave_the_default_partition_when_its_own_is_made(store:
     store.database._partitions.make({tomorrow})
     assert rows_of(store, partition_name(tomorrow)) == 2
     assert rows_of(store, "logs_default") == 2
-    assert len(store.events(EventFilter(), 10)) == 4
+    assert len(store.events(EventFilter(), 10).events) == 4
 
 
 def test_partitions_are_found_again_by_another_process(store: Store, url: str) -> None:
@@ -96,7 +96,7 @@ def test_a_reader_of_the_default_partition_delays_the_partition_alone(store: Sto
     written: list[Written] = []
     writer = threading.Thread(target=lambda: written.append(store.write(a_batch(an_event()))))
     writer.start()
-    assert store.events(EventFilter(), 1) == []  # others go on reading meanwhile
+    assert store.events(EventFilter(), 1).events == []  # others go on reading meanwhile
     finish.set()
     writer.join(60)
     reader.join(60)
@@ -110,7 +110,7 @@ def test_without_a_lock_nothing_is_written(store: Store, monkeypatch: pytest.Mon
         connection.exec_driver_sql("SELECT count(*) FROM logs")
         with pytest.raises(Unavailable, match="no lock to make the partition"):
             store.write(a_batch(event))
-    assert store.events(EventFilter(), 1) == []
+    assert store.events(EventFilter(), 1).events == []
     assert store.write(a_batch(event)) == Written(1, 0, 0)
 
 
@@ -153,4 +153,4 @@ def test_ids_of_a_clock_that_is_ahead_keep_no_later_partition_from_being_made(st
         day = NOW + timedelta(days=days)
         assert store.write(a_batch(an_event(event_id=v7_at(day)), at=day)) == Written(1, 0, 0)
         assert partition_name(day.date()) in partition_names(store)
-    assert len(store.events(EventFilter(), 20)) == 11
+    assert len(store.events(EventFilter(), 20).events) == 11
