@@ -20,6 +20,7 @@ from api import (
     health,
     heartbeat,
     heartbeats,
+    histogram,
     hosts,
     ingest,
     keys,
@@ -28,6 +29,7 @@ from api import (
     renewal,
     sessions,
     silences,
+    summary,
 )
 from api.access import Parts
 from api.answers import PROBLEM
@@ -88,7 +90,9 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         heartbeats,
         alerts,
         silences,
+        histogram,
         events,
+        summary,
         health,
         metrics,
         keys,

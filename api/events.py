@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
 from api.answers import EventsAnswer, OneEventAnswer
 from api.body import Page, answer_json
+from api.export import MEDIA_TYPES, Export, Format, choose_format
 from api.problems import Refused
 from core.clock import parse_time
 from core.errors import Invalid
@@ -79,17 +80,28 @@ def read_moment(key: str, text: str | None) -> datetime | None:
 Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=20)]
 
 
-@router.get("/events", response_model=EventsAnswer, summary="What happened")
+@router.get(
+    "/events",
+    response_model=EventsAnswer,
+    responses={200: {"content": {MEDIA_TYPES["ndjson"]: {}, "text/csv": {}}}},
+    summary="What happened",
+)
 async def list_events(
     parts: PartsOf,
     wanted: Annotated[EventFilter, Depends(read_filter)],
+    request: Request,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events in a page.")] = 100,
     cursor: Cursor = None,
+    format: Annotated[Format | None, Query(description="Or by the header `Accept`.")] = None,
 ) -> Response:
     """A page of the events that fit every filter, last stored first.
 
     What is rare is looked for as long as a page may take: then there may be fewer than `limit`, and more at `next`.
+    As NDJSON or CSV everything that fits is streamed, whatever `limit` says.
     """
+    shape = choose_format(format, request.headers.get("accept", ""))
+    if shape != "json":
+        return await run_in_threadpool(Export, parts.store, wanted, read_cursor(cursor), shape, _SHOWN, describe_event)
     return await run_in_threadpool(_answer_events, parts.store, wanted, limit, read_cursor(cursor))
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.access import PartsOf, check_query
+from api.access import Parts, PartsOf, check_query
 from api.answers import AliveAnswer, ReadyAnswer
 from api.body import answer_json
 from core.errors import HeimdallError
@@ -36,16 +36,21 @@ async def show_ready(parts: PartsOf) -> Response:
 
     503 is no reason to take the API out: `POST /ingest` is accepted all the same.
     """
-    found = {
-        "broker": parts.bridge.state(),
-        "ingestor": parts.bridge.signs.judge("ingestor", time.monotonic()),
-        "database": await run_in_threadpool(_judge_database, parts.store),
-    }
+    found = await judge_parts(parts)
     ready = all(state == "ok" for state in found.values())
     answer = answer_json({"ready": ready, "parts": found}, 200 if ready else 503)
     if not ready:
         answer.headers["Retry-After"] = "2"
     return answer
+
+
+async def judge_parts(parts: Parts) -> dict[str, str]:
+    """What events need on their way, each `ok` or what is wrong with it."""
+    return {
+        "broker": parts.bridge.state(),
+        "ingestor": parts.bridge.signs.judge("ingestor", time.monotonic()),
+        "database": await run_in_threadpool(_judge_database, parts.store),
+    }
 
 
 def _judge_database(store: Store) -> str:

@@ -58,6 +58,7 @@ from store.rows import (
     WriteBatch,
     Written,
 )
+from store.summary import Summary, read_summary
 
 
 def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> Store:
@@ -260,6 +261,10 @@ class Store:
     def count_events(self, wanted: EventFilter, since: datetime, until: datetime, buckets: int) -> Histogram:
         """How many events there were over time (see `histogram.count_events`)."""
         return count_events(self.database, wanted, since, until, buckets)
+
+    def read_summary(self, now: datetime) -> Summary:
+        """What the whole fleet is like (see `summary.read_summary`)."""
+        return read_summary(self.database, now)
 
     def get_event(self, event_id: str) -> StoredEvent | None:
         """The event with this `event_id`, or `None`."""

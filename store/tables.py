@@ -261,6 +261,7 @@ outages = Table(
 )
 Index("outages_host", outages.c.source_host, outages.c.began_at)
 Index("outages_began", outages.c.began_at)
+Index("outages_ended", outages.c.ended_at)
 
 alerts = Table(
     "alerts",

@@ -48,6 +48,7 @@ NEEDS = {
     "POST /heartbeat": "agent", "POST /system-status": "agent", "POST /ingest": "agent",
     "GET /hosts": "read", "GET /hosts/{host}": "read", "GET /hosts/{host}/heartbeats": "read",
     "GET /hosts/{host}/outages": "read", "GET /alerts": "read", "GET /events": "read", "GET /events/{event_id}": "read",
+    "GET /events/histogram": "read", "GET /summary": "read",
     "GET /metrics": "read", "GET /silences": "read", "GET /maintenance": "read",
     "POST /silences": "operate", "DELETE /silences/{id}": "operate", "POST /maintenance": "operate",
     "DELETE /maintenance/{id}": "operate", "POST /alerts/{id}/ack": "operate",

@@ -53,6 +53,7 @@ def upgrade() -> None:
         op.execute(statement)
     op.create_index("hosts_rank", "hosts", ["rank", "source_host", "os_type", "tags"])
     op.create_index("outages_began", "outages", ["began_at"])
+    op.create_index("outages_ended", "outages", ["ended_at"])
     op.execute("CREATE INDEX logs_segment_type ON logs ((id / 65536), upper(event_type))")
 
 
