@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agent, detection, growth, identities, quiet, sigma, silence, throughput
+from bench import agent, detection, growth, heartbeat, identities, quiet, reading, sigma, silence, throughput
 from bench.figure import Figure, Options
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the PostgreSQL server of the tests
@@ -29,6 +29,8 @@ MEASURES: dict[str, Callable[[Options], list[Figure]]] = {
     "identities": identities.measure_identities,
     "agent": agent.measure_agent,
     "silence": silence.measure_silence,
+    "reading": reading.measure_reading,
+    "http": heartbeat.measure_heartbeat,
     "detection": detection.measure_detection,
     "sigma": sigma.measure_sigma,
 }
@@ -42,7 +44,7 @@ def main() -> int:
     )
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
     parser.add_argument("--quick", action="store_true", help="small counts: to see that it works, not how fast it is")
-    parser.add_argument("--rows", type=int, default=10_000_000, help="how far `growth` lets `logs` grow")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of `logs` for `growth` and `reading`")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
     if unknown := [name for name in asked.names if name not in MEASURES]:

@@ -39,6 +39,7 @@ class Load:
     hosts: int = 100
     kind: str = topics.EVENTS
     window: int = 2_000  # messages without PUBACK
+    rate: float = 0  # messages a second; 0 for as fast as it goes
     seed: int = 1
 
 
@@ -129,15 +130,17 @@ def connect(port: int, user: str, password: str, client_id: str = "bench-load") 
     return end
 
 
-def send(end: socket.socket, stream: bytes, ends: list[int], window: int) -> dict[str, object]:
-    """Send it all, at most `window` messages ahead of the PUBACKs."""
+def send(end: socket.socket, stream: bytes, ends: list[int], window: int, rate: float = 0) -> dict[str, object]:
+    """Send it all, at most `window` messages ahead of the PUBACKs, `rate` a second."""
     end.setblocking(False)
     acknowledged, sent, view = Acknowledgements(), 0, memoryview(stream)
     first_byte = time.monotonic()
     while acknowledged.count < len(ends):
-        allowed = ends[min(acknowledged.count + window, len(ends)) - 1]
-        readable, writable, _ = select.select([end], [end] if sent < allowed else [], [], 60)
-        if not readable and not writable:
+        due = int((time.monotonic() - first_byte) * rate) if rate else len(ends)
+        upto = min(acknowledged.count + window, len(ends), due)
+        allowed = ends[upto - 1] if upto else 0
+        readable, writable, _ = select.select([end], [end] if sent < allowed else [], [], 0.01 if rate else 60)
+        if not readable and not writable and not rate:
             raise TimeoutError("the broker has not answered for a minute")
         if writable:
             sent += end.send(view[sent : min(allowed, sent + 262_144)])
@@ -157,7 +160,7 @@ def main() -> int:
     end = connect(int(sys.argv[1]), user, password)
     print("ready", flush=True)
     sys.stdin.readline()
-    seen = send(end, stream, ends, load.window)
+    seen = send(end, stream, ends, load.window, load.rate)
     print(json.dumps({**dataclasses.asdict(load), "messages": len(ends), "bytes": len(stream), **seen}), flush=True)
     return 0
 

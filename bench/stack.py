@@ -212,9 +212,20 @@ class Sender:
             raise RuntimeError(f"the load ended with {self._popen.wait()}")
         return line
 
+    def begin(self) -> None:
+        """Begin to send, and return."""
+        self._write("go")
+
+    def stop(self) -> None:
+        """Send no more. Raises `RuntimeError` when there was nothing left to send."""
+        if self._popen.poll() is not None:
+            raise RuntimeError("the load has ended before its time")
+        self._popen.kill()
+        self._popen.communicate()
+
     def send(self) -> dict[str, Any]:
         """Send it all; what was seen (see `bench.load`). Raises `RuntimeError` when the broker refused some."""
-        self._write("go")
+        self.begin()
         seen: dict[str, Any] = json.loads(self._read())
         self._popen.wait(30)
         for pipe in (self._popen.stdin, self._popen.stdout):
