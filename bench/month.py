@@ -97,8 +97,8 @@ def _rows(chance: random.Random, fleet: int, first: int, count: int, stored_at: 
         host = host_name(number % BUSY if number % 10 else chance.randrange(fleet))
         kind = TYPES[tail % len(TYPES)]
         word = RARE if number % RARE_EVERY == RARE_EVERY // 2 else COMMON if number % 3 == 0 else "something"
-        user, last = tail >> 20 & 0xFFF, tail >> 8 & 0xFF
-        text = f"sshd[{tail & 0x7FFF}]: Failed {word} for user{user} from 203.0.113.{last} port {tail & 0xFFFF} ssh2"
+        user, last = f"user{tail >> 20 & 0xFFF}", tail >> 8 & 0xFF
+        text = f"sshd[{tail & 0x7FFF}]: Failed {word} for {user} from 203.0.113.{last} port {tail & 0xFFFF} ssh2"
         severity = tail % 4 + 1 if tail % 100 else 5
         yield EventRow(
             event_id, moment, host, "LINUX", kind, severity, f"203.0.113.{last}", f"user{user}", text, moment
