@@ -1,6 +1,7 @@
 """`heimdall forget`: hosts that there are no more, said on the home's own machine.
 
-The API does it, for it alone may clear what the broker retains of a host: it is asked over HTTP, in a session of our own.
+The API does it, for it alone may clear what the broker retains of a host. It is asked over HTTP, in a session that is
+made here for that.
 """
 
 from __future__ import annotations
@@ -59,26 +60,22 @@ def _confirm(hosts: list[str], *, events: bool) -> bool:
 
 def _forget(settings: Settings, token: str, host: str, *, events: bool) -> dict[str, int]:
     """What the API answers. Raises `Invalid` when it knows of no such host, and `Unavailable`."""
-    url = urlsplit(settings.near_address)
-    name, port = url.hostname or "", url.port
-    if url.scheme == "https":
-        context = trust(Home(settings.home).tls / "ca.pem")
-        context.check_hostname = False  # this machine asks itself, under an address that need not be in the certificate
-        line: http.client.HTTPConnection = http.client.HTTPSConnection(
-            name, port, timeout=PATIENCE_SECONDS, context=context
-        )
-    else:
-        line = http.client.HTTPConnection(name, port, timeout=PATIENCE_SECONDS)
     headers = {"Cookie": f"heimdall-{settings.http_port}={token}", "Sec-Fetch-Site": "same-origin"}
-    with closing(line):
-        try:
-            line.request("DELETE", f"/hosts/{quote(host, safe='')}{'?events=true' if events else ''}", headers=headers)
+    path = f"/hosts/{quote(host, safe='')}{'?events=true' if events else ''}"
+    url = urlsplit(settings.near_address)
+    try:
+        with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=PATIENCE_SECONDS)) as line:
+            line.connect()
+            if url.scheme == "https":
+                context = trust(Home(settings.home).tls / "ca.pem")
+                # this machine finds itself under an address that need not be in the certificate
+                line.sock = context.wrap_socket(line.sock, server_hostname=settings.tls_name or url.hostname)
+            line.request("DELETE", path, headers=headers)
             answer = line.getresponse()
             told = json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Unavailable(
-                f"the API at {settings.near_address} does not answer ({error}): is it running?"
-            ) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        where = settings.near_address
+        raise Unavailable(f"the API at {where} does not answer ({error}): is `heimdall up` running?") from error
     if answer.status == 200:
         return {"events_deleted": int(told["events_deleted"])}
     detail = printable(str(told.get("detail")))

@@ -59,9 +59,7 @@ def parser() -> argparse.ArgumentParser:
     revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")
     revoke.add_argument("host", metavar="HOST", help="its name")
     revoke.add_argument("--json", action="store_true", help="print JSON")
-    forget = add(
-        "forget", run_forget, "Forget hosts that there are no more: cut them off, delete what is known of them."
-    )
+    forget = add("forget", run_forget, "Forget hosts: cut them off, and delete what is known of them.")
     forget.add_argument("hosts", nargs="+", metavar="HOST", help="their names")
     forget.add_argument("--events", action="store_true", help="delete their events too")
     forget.add_argument("--yes", action="store_true", help="do not ask first")
