@@ -1,9 +1,10 @@
-"""A host is forgotten while the API is killed between two transactions: the same again completes it."""
+"""A host is forgotten while the API is killed between two transactions, or while it is being judged."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import httpx
 import pytest
 from dying_api import STEPS
 from faults_site import Site
+from service_client import ServiceClient, service_client
 from waiting import wait_until
 
 from api.auth import issue_key
 from core.clock import utc_now
+from core.messages import Heartbeat, encode
+from core.topics import HEARTBEAT, host_topic
 from store.tables import metadata
 
 pytestmark = pytest.mark.mosquitto
@@ -32,9 +36,16 @@ def forget(here: Site, host: str, key: str) -> httpx.Response | None:
 
 def read_retained(here: Site, host: str) -> list[str]:
     """The topics that the broker retains of `host`."""
+    return _read_retained(here, f"heimdall/v1/hosts/{host}/+")
+
+
+def read_retained_alerts(here: Site) -> list[str]:
+    return _read_retained(here, "heimdall/v1/alerts/+")
+
+
+def _read_retained(here: Site, wanted: str) -> list[str]:
     user, password = here.home.credential("ops")
     command = ["mosquitto_sub", "-p", str(here.mqtt_port), "-u", user, "-P", password, "-V", "5", "-W", "1"]
-    wanted = f"heimdall/v1/hosts/{host}/+"
     done = subprocess.run(
         [*command, "--retained-only", "-F", "%t", "-t", wanted], capture_output=True, text=True, check=False
     )
@@ -87,3 +98,41 @@ def enrol(here: Site, host: str) -> None:
     number = here.store.use_token("token", host, "secret", b"sealed", now)
     assert number is not None
     here.store.finish_order(number, None, now)
+
+
+def test_hosts_that_are_forgotten_while_two_watches_judge_them_are_brought_back_by_neither(here: Site) -> None:
+    here.start(api=True)
+    here.start_judge()
+    second = here._part("watch-2", "-m", "heimdall", "watch").start()
+    here.parts.append(second)
+    wait_until(lambda: "everything that is published is heard" in second.said(), "the second hears")
+    key = issue_key(here.store, "eva", ["operate"], None, "test")
+    names = [f"web-{number:02}" for number in range(40)]
+    with service_client(here, "api") as bridge:
+        for host in names:
+            beat(bridge, host)
+        wait_until(lambda: count(here, "verdicts", "state = 'online'") == 40, "all are judged")
+        wait_until(lambda: count(here, "verdicts", "state <> 'online'") > 0, "silence is being judged")
+        with ThreadPoolExecutor(8) as pool:
+            answers = [*pool.map(lambda host: forget(here, host, key), names)]
+    assert {answer.status_code for answer in answers if answer is not None} == {200}
+    for part in (here.judge, second):
+        wait_until(lambda part=part: part.said().count(" is forgotten") == 40, "each watch has heard of each")
+    wait_until(lambda: read_retained(here, "+") == [], "the broker retains nothing of them")
+    for table in ("heartbeats", "beats", "verdicts", "outages", "scores"):
+        assert count(here, table) == 0, table
+    assert count(here, "alerts", "resolved_at IS NULL") == 0
+    wait_until(lambda: not read_retained_alerts(here), "no alert is retained")
+    beat_again = names[0]
+    with service_client(here, "api") as bridge:
+        beat(bridge, beat_again)
+        wait_until(lambda: count(here, "verdicts", "state = 'offline'") == 1, "one that is back is judged anew")
+    assert tables_naming(here, beat_again) >= {"heartbeats", "verdicts", "outages"}
+
+
+def beat(bridge: ServiceClient, host: str) -> None:
+    bridge.publish(host_topic(host, HEARTBEAT), encode(Heartbeat("LINUX", interval_s=2)))
+
+
+def count(here: Site, table: str, where: str = "1 = 1") -> int:
+    return int(here.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
