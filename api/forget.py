@@ -18,14 +18,15 @@ from core.errors import Invalid, Unavailable
 from core.topics import check_host
 from store import Key
 
-router = APIRouter(tags=["hosts"], dependencies=[Depends(check_query)])
+_operates = Needs("operate")
+router = APIRouter(tags=["hosts"], dependencies=[Depends(_operates), Depends(check_query)])
 
 
 @router.delete("/hosts/{host}", response_model=ForgottenAnswer, summary="Forget a host")
 async def forget_host(
     parts: PartsOf,
     host: str,
-    caller: Annotated[Key, Depends(Needs("operate"))],
+    caller: Annotated[Key, Depends(_operates)],
     events: Annotated[bool, Query(description="Also delete its events.")] = False,
 ) -> Response:
     """As if it had never been: it is cut off, and its heartbeats, verdict, outages and score go; open alerts end.

@@ -226,5 +226,6 @@ def test_where_nothing_is_left_who_reads_what_is_new_begins_anew(store: Store) -
     with store.database.reading() as connection:
         kept = connection.execute(select(cursors.c.log_id)).scalar_one()
     assert [one.source_host for one in store.detections.read_new(kept, 10)] == ["web-03"]
-    if kept != cursor:
-        assert store.detections.advance(cursor, Step(cursor), LATER) is None
+    # who was at the end before is told
+    assert store.detections.is_at(cursor) == (kept == cursor)
+    assert (store.detections.advance(cursor, Step(cursor), LATER) is None) == (kept != cursor)
