@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     Select,
     Table,
     delete,
@@ -34,6 +35,7 @@ from core.messages import FORGOTTEN
 from store.audit import record_act
 from store.database import Database, Locked, in_chunks
 from store.enrolment import NOBODYS, order_forgetting
+from store.log_counts import uncount_deleted, widen_segment
 from store.tables import (
     SEGMENT_ROWS,
     activity,
@@ -63,6 +65,7 @@ OF_TIME = ((beat_hours, beat_hours.c.hour), (beat_days, beat_days.c.day))
 
 _LOCKS: tuple[Locked, ...] = ("verdicts", "beats", "enrolment")  # in this order, whoever takes several
 _NEWEST_ORDER = select(func.max(keeper_orders.c.id))
+_COUNTED = (logs.c.created_at, logs.c.os_type, logs.c.event_type, logs.c.severity)
 EVENTS_PER_TRANSACTION = 5_000  # some ten milliseconds, in which nothing is ingested
 
 
@@ -119,14 +122,17 @@ class Forgetting:
         these = (logs.c.source_host == host, logs.c.id.between(lowest, highest))
         with self._database.writing() as connection:
             top = self._database.newest_id(connection)
-            done = 0
+            gone: list[Row[Any]] = []
             for chunk in in_chunks(held):
-                done += connection.execute(delete(logs).where(segment.in_(chunk), *these)).rowcount
+                gone += connection.execute(delete(logs).where(segment.in_(chunk), *these).returning(*_COUNTED))
+            uncount_deleted(connection, gone)
             if self._database.reuses_ids and highest >= top:
+                left = self._database.newest_id(connection)
                 _hold_newest_id(connection, logs, top)
+                widen_segment(connection, left, top)
                 # nothing is left: ids begin anew, and so does who reads them
                 connection.execute(update(cursors).where(~exists(select(logs.c.id))).values(log_id=0))
-        return done
+        return len(gone)
 
     def forget(self, host: str, who: str, now: datetime, detail: str = "") -> list[str]:
         """Delete what there is of `host` beside its events, in one transaction; the ids of the alerts that it ends."""
@@ -170,19 +176,19 @@ class Forgetting:
             newest = connection.execute(_NEWEST_ORDER).scalar() or 0
             if newest <= after:
                 return Forgotten([], []), newest
-            hosts = [*connection.execute(_forgotten(after).where(keeper_orders.c.id <= newest).distinct()).scalars()]
-            for chunk in in_chunks(hosts):
+            names = [*connection.execute(_forgotten(after).where(keeper_orders.c.id <= newest).distinct()).scalars()]
+            for chunk in in_chunks(names):
                 over = alerts.c.resolved_at.is_not(None) & alerts.c.text.endswith(FORGOTTEN, autoescape=True)
                 ids += connection.execute(select(alerts.c.id).where(alerts.c.source_host.in_(chunk), over)).scalars()
-        return Forgotten(hosts, ids), newest
+        return Forgotten(names, ids), newest
 
-    def sweep(self, hosts: Iterable[str], now: datetime) -> list[str]:
-        """Delete what was written of forgotten `hosts` by who had not heard of it; the ids of the alerts that it ends.
+    def sweep(self, names: Iterable[str], now: datetime) -> list[str]:
+        """Delete what was written of forgotten hosts by who had not heard of it; the ids of the alerts that it ends.
 
         Hosts that have been heard since, or are enrolled anew, are left alone.
         """
         ended: list[str] = []
-        for host in hosts:
+        for host in names:
             back = [*_rows_of(host, (heartbeats, activity)), _enrolled(host)]
             with self._database.writing() as connection:
                 for what in _LOCKS:
@@ -192,9 +198,9 @@ class Forgetting:
         return ended
 
 
-def find_forgotten(connection: Connection, after: int, hosts: Collection[str]) -> frozenset[str]:
-    """Those of `hosts` that were forgotten by an order later than `after`."""
-    return frozenset(hosts).intersection(connection.execute(_forgotten(after)).scalars())
+def find_forgotten(connection: Connection, after: int, names: Collection[str]) -> frozenset[str]:
+    """Those of `names` that were forgotten by an order later than `after`."""
+    return frozenset(names).intersection(connection.execute(_forgotten(after)).scalars())
 
 
 def _forgotten(after: int) -> Select[tuple[str]]:

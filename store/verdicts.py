@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select
 
 from store.alerts import keep_alerts
 from store.database import Database, in_chunks
-from store.host_list import list_verdicts
 from store.forget import find_forgotten
+from store.host_list import list_verdicts
 from store.outages import keep_outages
 from store.rows import Claims, HeldVerdict
 from store.tables import enrolled, verdicts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from store_samples import NOW, a_batch, an_event
 
 from core.messages import FORGOTTEN
@@ -13,7 +13,7 @@ from store import Beat, EnrolledHosts, EventFilter, FoundScore, HeldVerdict, Sto
 from store import forget as forgetting
 from store.detections import Step
 from store.found_alerts import Finding, Subject
-from store.tables import cursors, enrolled, metadata
+from store.tables import SEGMENT_ROWS, cursors, enrolled, event_minutes, log_segments, logs, metadata
 
 LATER = NOW + timedelta(minutes=5)
 
@@ -229,3 +229,34 @@ def test_where_nothing_is_left_who_reads_what_is_new_begins_anew(store: Store) -
     # who was at the end before is told
     assert store.detections.is_at(cursor) == (kept == cursor)
     assert (store.detections.advance(cursor, Step(cursor), LATER) is None) == (kept != cursor)
+
+
+def test_events_that_are_deleted_count_in_no_minute(store: Store) -> None:
+    for host in ("web-01", "web-02", "web-01"):
+        for minutes in (0, 1):
+            store.write(a_batch(an_event(host), an_event(host, severity=5), at=NOW + timedelta(minutes=minutes)))
+    assert delete_all_events(store, "web-01") == 8
+    query = select(event_minutes.c.severity, func.sum(event_minutes.c.events)).group_by(event_minutes.c.severity)
+    with store.database.reading() as connection:
+        counted = {severity: int(events) for severity, events in connection.execute(query)}
+    assert counted == {3: 2, 5: 2}
+
+
+def test_an_event_that_becomes_the_newest_is_found_by_its_time(store: Store) -> None:
+    if not store.database.reuses_ids:
+        pytest.skip("no row gets another id")
+    store.write(a_batch(an_event("web-02"), at=NOW - timedelta(hours=1)))
+    store.write(a_batch(an_event("web-01")))
+    with store.database.writing() as connection:
+        # as if a segment lay between the two
+        connection.execute(update(logs).where(logs.c.source_host == "web-01").values(id=SEGMENT_ROWS + 5))
+        rows = [{"segment": n, "writer": 0, "stored_from": at, "stored_until": at} for n, at in enumerate((NOW, NOW))]
+        rows[0]["stored_from"] = NOW - timedelta(hours=1)
+        connection.execute(log_segments.delete())
+        connection.execute(log_segments.insert(), rows)
+    assert delete_all_events(store, "web-01") == 1
+    with store.database.reading() as connection:
+        found = connection.execute(select(logs.c.id, logs.c.source_host)).all()
+        begun = connection.execute(select(log_segments.c.stored_from).where(log_segments.c.segment == 1)).scalar_one()
+    assert [tuple(row) for row in found] == [(SEGMENT_ROWS + 5, "web-02")]
+    assert begun == NOW - timedelta(hours=1)
