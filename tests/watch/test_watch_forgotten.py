@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mqtt5
@@ -19,6 +19,7 @@ from watch.clones import Clones
 from watch.fleet import Fleet, moment
 from watch.forgotten import ForgottenHosts
 from watch.hearing import Hearing
+from watch.wording import describe_resolved
 
 INTERVAL = 30.0
 
@@ -134,3 +135,17 @@ def test_what_was_found_of_a_forgotten_host_and_not_kept_yet_is_dropped_too() ->
     assert [one.source_host for one in fleet.unseen] == ["web-02"]
     assert clones.find_quiet(1e9) == ["web-02"]
     assert {one.source_host for one in fleet.look(2_000.0, 2_000.0).transitions} <= {"web-02"}
+
+
+def test_people_are_told_that_it_was_forgotten_not_that_it_is_back(store: Store) -> None:
+    memory = Memory(store)
+    began = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
+    for host in ("web-01", "web-02"):
+        [claims] = store.claim([HeldVerdict(host, "offline", "crashed", began, None, 0)], began)
+        assert len(claims.opened) == 1
+    store.forgetting.forget("web-01", "eva", began + timedelta(hours=3))
+    [claims] = store.claim([HeldVerdict("web-02", "online", "", began + timedelta(hours=3), None, 1)], began)
+    ended = sorted(store.read_alerts(9, "resolved"), key=lambda alert: alert.source_host or "")
+    assert memory.look_around()
+    assert describe_resolved(ended[:1], ended[:1]).title == "web-01 was forgotten, after it was missed for 3 hours"
+    assert describe_resolved(ended, ended).title == "2 hosts back or forgotten: web-01, web-02"
