@@ -114,10 +114,11 @@ class Forgetting:
                 if ids:
                     break
         if ids:
-            return self._delete_between(host, ids[-1], ids[0]), ids[-1] - 1
+            return self._delete_between(host, ids[-1], ids[0])
         return 0, -1 if rest is None else rest - 1
 
-    def _delete_between(self, host: str, lowest: int, highest: int) -> int:
+    def _delete_between(self, host: str, lowest: int, highest: int) -> tuple[int, int]:
+        rest = lowest - 1
         held = [*range(lowest // SEGMENT_ROWS, highest // SEGMENT_ROWS + 1)]
         these = (logs.c.source_host == host, logs.c.id.between(lowest, highest))
         with self._database.writing() as connection:
@@ -129,10 +130,11 @@ class Forgetting:
             if self._database.reuses_ids and highest >= top:
                 left = self._database.newest_id(connection)
                 _hold_newest_id(connection, logs, top)
+                rest = top  # the row that has this id now may be one of the host's
                 widen_segment(connection, left, top)
                 # nothing is left: ids begin anew, and so does who reads them
                 connection.execute(update(cursors).where(~exists(select(logs.c.id))).values(log_id=0))
-        return len(gone)
+        return len(gone), rest
 
     def forget(self, host: str, who: str, now: datetime, detail: str = "") -> list[str]:
         """Delete what there is of `host` beside its events, in one transaction; the ids of the alerts that it ends."""

@@ -38,7 +38,7 @@ def enrol(api: Api, host: str) -> None:
 
 
 def count(api: Api, host: str) -> int:
-    return len(api.store.events(EventFilter(source_host=host), 100))
+    return len(api.store.events(EventFilter(source_host=host), 100).events)
 
 
 class Retained:

@@ -64,7 +64,7 @@ def delete_all_events(store: Store, host: str) -> int:
 
 
 def count(store: Store, host: str) -> int:
-    return len(store.events(EventFilter(source_host=host), 1_000))
+    return len(store.events(EventFilter(source_host=host), 1_000).events)
 
 
 def test_of_a_forgotten_host_its_events_and_what_was_told_of_it_stay(store: Store) -> None:
@@ -200,6 +200,13 @@ def test_its_events_go_some_at_a_time(store: Store, monkeypatch: pytest.MonkeyPa
     assert delete_all_events(store, "web-01") == 6
     assert (count(store, "web-01"), count(store, "web-02")) == (0, 5)
     assert delete_all_events(store, "web-01") == 0
+
+
+def test_all_of_its_events_go_where_they_are_the_newest(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forgetting, "EVENTS_PER_TRANSACTION", 4)
+    store.write(a_batch(an_event("web-02"), *(an_event("web-01") for _ in range(10))))
+    assert delete_all_events(store, "web-01") == 10
+    assert (count(store, "web-01"), count(store, "web-02")) == (0, 1)
 
 
 def test_who_reads_what_is_new_misses_nothing_after_the_newest_was_deleted(store: Store) -> None:
