@@ -27,7 +27,18 @@ from core.home import find_login
 from core.messages import SIGN_OF_LIFE_SECONDS, Heartbeat, OsType, Reason, ServiceStatus, State, encode
 from core.settings import Settings
 from core.spool import Batch, Spool
-from core.topics import EVENTS, HEARTBEAT, INFO, RECEIPT, SERVICES, every_host, host_topic, service_topic
+from core.topics import (
+    EVENTS,
+    HEARTBEAT,
+    INFO,
+    RECEIPT,
+    SERVICES,
+    STATUS,
+    VERDICT,
+    every_host,
+    host_topic,
+    service_topic,
+)
 from mqtt.signs import Signs
 
 SHORTEST_PAUSE_SECONDS = 0.25
@@ -90,6 +101,11 @@ class Bridge:
     async def publish_info(self, host: str, info: bytes) -> None:
         """Return when the broker keeps `info` (a JSON object) for `host`. Raises `Unavailable`."""
         await self._publish(Message(host_topic(host, INFO), info, retain=True))
+
+    async def clear_retained(self, host: str) -> None:
+        """Return when the broker retains nothing of `host` any more. Raises `Unavailable`."""
+        for kind in (STATUS, INFO, VERDICT):
+            await self._publish(Message(host_topic(host, kind), b"", retain=True))
 
     async def _publish(self, message: Message) -> int:
         """The PUBACK's reason code, success or 0x10."""

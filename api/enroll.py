@@ -102,8 +102,10 @@ async def seal(parts: Parts, secret: str) -> bytes:
     return SealedBox(PublicKey(public_key)).encrypt(secret.encode())
 
 
-async def await_keeper(parts: Parts, host: str, number: int) -> None:
-    """Return when the broker lets `host` in as the order says. Raises `Unavailable` when it does not."""
+async def await_keeper(
+    parts: Parts, host: str, number: int, again: str = "with the same token, host and secret"
+) -> None:
+    """Return when the order about `host` is done. Raises `Unavailable` when it is not; `again` is how to try again."""
     deadline, pause = time.monotonic() + WAIT_SECONDS, POLL_SECONDS
     while True:
         order = await run_in_threadpool(parts.store.read_order, number)
@@ -112,7 +114,7 @@ async def await_keeper(parts: Parts, host: str, number: int) -> None:
         if order.done:
             return
         if time.monotonic() > deadline:
-            raise Unavailable("the keeper has not answered yet: try again with the same token, host and secret")
+            raise Unavailable(f"the keeper has not answered yet: try again {again}".rstrip())
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 1.0)  # a fleet that enrols at once waits longer, and asks less often
 

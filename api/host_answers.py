@@ -174,6 +174,14 @@ class PatternAnswer(Answer):
     data: dict[str, Any]
 
 
+class ForgottenAnswer(Answer):
+    """A host that there is no more."""
+
+    success: Success
+    message: Annotated[str, Field(examples=["web-01 is forgotten"])]
+    events_deleted: Annotated[int, Field(description="0 when its events stay.", examples=[0])]
+
+
 class OneHostAnswer(HostAnswer):
     """A host, with what it says of itself, and what is known of it."""
 

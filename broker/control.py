@@ -34,14 +34,21 @@ def write_enrolment(host: str, secret: str) -> list[dict[str, Any]]:
     role = rights.agent_role(host)
     acls = [{"acltype": kind, "topic": topic, "allow": True} for kind, topic in rights.agent_rights(host)]
     return [
-        {"command": "deleteClient", "username": host, "may_fail": True},
-        {"command": "deleteRole", "rolename": role, "may_fail": True},
+        *write_removal(host),
         {"command": "createRole", "rolename": role, "acls": acls},
         {
             "command": "createClient", "username": host, "clientid": host, "password": secret,
             "roles": [{"rolename": role}],
         },
     ]  # fmt: skip
+
+
+def write_removal(host: str) -> list[dict[str, Any]]:
+    """The commands that take all from `host`, which cuts it off; also when there is nothing."""
+    return [
+        {"command": "deleteClient", "username": host, "may_fail": True},
+        {"command": "deleteRole", "rolename": rights.agent_role(host), "may_fail": True},
+    ]
 
 
 class Control:

@@ -19,7 +19,7 @@ from typing import Any
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
-from broker.control import Control, write_enrolment
+from broker.control import Control, write_enrolment, write_removal
 from core.clock import utc_now
 from core.errors import Invalid, Unavailable
 from core.home import Home, find_login
@@ -87,6 +87,8 @@ class Keeper:
         log.log(logging.ERROR if said else logging.INFO, "%s %s: %s", order.kind, order.host, said or "done")
 
     def _write_commands(self, order: Order) -> list[dict[str, Any]]:
+        if order.kind == "forget":
+            return write_removal(order.host)
         if order.kind != "enroll":
             return _revoke(order.host)
         return write_enrolment(order.host, self._box.decrypt(order.sealed or b"").decode())

@@ -32,6 +32,7 @@ VerdictState = Literal["new", "online", "late", "zombie", "offline", "missing", 
 # kinds of alerts beside the names of rules: that a host is gone, and what else is found of one
 MISSED = frozenset({"crashed", "silent", "zombie", "overdue"})
 CLONE, SCORE, SIGMA = "clone", "score", "sigma"
+FORGOTTEN = "; the host was forgotten"  # how the text of an alert ends that ended so
 
 OS_TYPES: Tuple[str, ...] = get_args(OsType)
 EVENT_TYPES: Tuple[str, ...] = get_args(EventType)

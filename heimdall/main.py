@@ -59,6 +59,11 @@ def parser() -> argparse.ArgumentParser:
     revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")
     revoke.add_argument("host", metavar="HOST", help="its name")
     revoke.add_argument("--json", action="store_true", help="print JSON")
+    forget = add("forget", run_forget, "Forget hosts: cut them off, and delete what is known of them.")
+    forget.add_argument("hosts", nargs="+", metavar="HOST", help="their names")
+    forget.add_argument("--events", action="store_true", help="delete their events too")
+    forget.add_argument("--yes", action="store_true", help="do not ask first")
+    forget.add_argument("--json", action="store_true", help="print JSON")
     rotate = add("rotate", run_rotate, "Ask hosts for new secrets of their own making; list those that have still to.")
     rotate.add_argument("hosts", nargs="*", metavar="HOST", help="which (without any: only list)")
     rotate.add_argument("--all", action="store_true", help="every enrolled host")
@@ -228,6 +233,13 @@ def run_enroll(settings: Settings, options: argparse.Namespace) -> int:
 
 def run_revoke(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.enroll import run_revoke as run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_forget(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.forget import run  # noqa: PLC0415
 
     Home(settings.home).prepare()
     return run(settings, options)

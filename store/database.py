@@ -73,6 +73,8 @@ class Database(ABC):
     full_join = True
     # who counts in rows of its own (`log_segments`, `event_minutes`); in SQLite one writes at a time anyway
     writer_id = 0
+    # whether the id of a row that is deleted, and was the newest, is given again
+    reuses_ids = False
 
     def __init__(self, name: str, reader: Engine, writer: Engine) -> None:
         self.name = name

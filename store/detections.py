@@ -49,6 +49,11 @@ class Detections:
                 connection.execute(insert(cursors).values(name=_NAME, log_id=known))
         return known
 
+    def is_at(self, after: int) -> bool:
+        """Whether the row `after` is still the last that was read: where all is deleted, ids begin anew."""
+        with self._database.reading() as connection:
+            return connection.execute(select(cursors.c.log_id).where(cursors.c.name == _NAME)).scalar() == after
+
     def read_windows(self) -> dict[Subject, str]:
         """What the rules remember."""
         with self._database.reading() as connection:

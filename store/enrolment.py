@@ -23,6 +23,7 @@ from store.upserts import upsert_row
 ALIVE = timedelta(minutes=15)  # heard so recently, a name belongs to somebody
 KEEP_TOKENS = timedelta(days=1)
 ORDERS_AT_ONCE = 100
+NOBODYS = ""  # the hash of a secret that there is none of: of a host that was forgotten its name alone is kept
 
 _ORDER = keeper_orders.c
 _ORDERS = select(_ORDER.id, _ORDER.kind, _ORDER.host, _ORDER.sealed, _ORDER.done_at, _ORDER.error)
@@ -67,6 +68,8 @@ def _expect_unknown(connection: Connection, host: str, now: datetime) -> None:
 
 def _find_enrolled(connection: Connection, host: str) -> Any:
     found = connection.execute(select(enrolled).where(enrolled.c.folded == host.lower())).first()
+    if found is not None and found.secret_hash == NOBODYS:
+        return None  # forgotten
     if found is not None and found.source_host != host:
         raise Conflict(f"{host} differs from the enrolled {found.source_host} only in case: choose another name")
     return found
@@ -101,6 +104,8 @@ def use_token(
             "source_host": host, "folded": host.lower(), "token_hash": token_hash, "secret_hash": secret_hash,
             "enrolled_at": now, "revoked_at": None, "renew": 0, "visited_at": None,
         }  # fmt: skip
+        forgotten = (enrolled.c.folded == host.lower()) & (enrolled.c.secret_hash == NOBODYS)
+        connection.execute(delete(enrolled).where(forgotten))
         connection.execute(upsert_row(connection, enrolled, values))
         record_act(connection, f"token of {token.made_by}", "host.enrolled", host, "", now)
         return order_enrolment(connection, host, sealed, now, again=False)
@@ -134,11 +139,30 @@ def disable_host(database: Database, host: str, why: str, now: datetime) -> int 
     with database.writing() as connection:
         database.lock(connection, "enrolment")
         query = select(_ORDER.kind).where(_ORDER.host == host).order_by(_ORDER.id.desc()).limit(1)
-        if connection.execute(query).scalar() in ("revoke", "disable"):
+        if connection.execute(query).scalar() in ("revoke", "disable", "forget", "forgotten"):
             return None
         connection.execute(update(enrolled).where(enrolled.c.source_host == host).values(revoked_at=now))
         record_act(connection, "ingestor", "host.disabled", host, why, now)
         return _order(connection, "disable", host, None, now)
+
+
+def order_forgetting(connection: Connection, host: str, who: str, now: datetime) -> int | None:
+    """Bar `host` and tell the keeper to delete its identity; the order, that of before where there is one.
+
+    `None` when it is not enrolled. The transaction holds the lock.
+    """
+    known = (enrolled.c.source_host == host) & (enrolled.c.secret_hash != NOBODYS)
+    kept = connection.execute(select(enrolled.c.revoked_at).where(known)).first()
+    if kept is None:
+        return None
+    query = select(_ORDER.id, _ORDER.kind, _ORDER.error).where(_ORDER.host == host).order_by(_ORDER.id.desc()).limit(1)
+    newest = connection.execute(query).first()
+    if newest is not None and newest.kind == "forget" and newest.error is None:
+        return int(newest.id)
+    if kept.revoked_at is None:
+        connection.execute(update(enrolled).where(enrolled.c.source_host == host).values(revoked_at=now))
+        record_act(connection, who, "host.revoked", host, "to be forgotten", now)
+    return _order(connection, "forget", host, None, now)
 
 
 def _order(connection: Connection, kind: str, host: str, sealed: bytes | None, now: datetime) -> int:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, insert, select
 
-from store.database import Database
+from store.database import Database, in_chunks
 from store.host_list import list_scores
-from store.tables import pattern_hosts, patterns, scores
+from store.tables import pattern_hosts, patterns, scores, verdicts
 from store.upserts import upsert_rows
 
 
@@ -34,13 +34,20 @@ class FoundPattern(NamedTuple):
     told: str
 
 
-def keep_scores(database: Database, found: Sequence[FoundScore], now: datetime) -> None:
-    """Keep these hosts' scores instead of what was found before."""
-    if not found:
-        return
-    with database.writing() as connection:
-        upsert_rows(connection, scores, [{**one._asdict(), "scored_at": now} for one in found])
-        list_scores(connection, [(one.source_host, one.value) for one in found])
+def keep_scores(database: Database, found: Sequence[FoundScore], now: datetime) -> list[FoundScore]:
+    """Keep these hosts' scores instead of what was found before; those of hosts that were not forgotten meanwhile."""
+    kept: list[FoundScore] = []
+    for chunk in in_chunks(found):
+        query = select(verdicts.c.source_host).where(verdicts.c.source_host.in_([one.source_host for one in chunk]))
+        with database.writing() as connection:
+            database.lock(connection, "verdicts")
+            judged = set(connection.execute(query).scalars())
+            mine = [one for one in chunk if one.source_host in judged]
+            if mine:
+                upsert_rows(connection, scores, [{**one._asdict(), "scored_at": now} for one in mine])
+                list_scores(connection, [(one.source_host, one.value) for one in mine])
+        kept += mine
+    return kept
 
 
 def read_score(database: Database, host: str) -> FoundScore | None:

@@ -173,6 +173,8 @@ def read_new_hosts(database: Database, after: int) -> tuple[list[str], int]:
     query = select(heartbeats.c.source_host, heartbeats.c.id).where(heartbeats.c.id > after)
     with database.reading() as connection:
         rows = connection.execute(query).all()
+        if not rows and (connection.execute(select(func.max(heartbeats.c.id))).scalar() or 0) < after:
+            return [], 0  # all were forgotten, and ids begin anew
     return [row.source_host for row in rows], max((row.id for row in rows), default=after)
 
 

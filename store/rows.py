@@ -319,10 +319,11 @@ class HeldVerdict:
 class Claims:
     """What came of transitions that were claimed: those that are ours now, and of the others what holds instead.
 
-    `opened` and `resolved` are the alerts that came and went with ours.
+    `opened` and `resolved` are the alerts that came and went with ours. Of hosts that were `forgotten` nothing holds.
     """
 
     won: list[HeldVerdict]
     lost: list[HeldVerdict]
     opened: list[Alert]
     resolved: list[Alert]
+    forgotten: frozenset[str] = frozenset()

@@ -43,6 +43,7 @@ class SQLite(Database):
     """
 
     full_join = sqlite3.sqlite_version_info >= (3, 39, 0)
+    reuses_ids = True
 
     def __init__(self, url: str, *, checkpointer: bool = False) -> None:
         self.path = _find_path(url)

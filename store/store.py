@@ -15,6 +15,7 @@ from store import (
     detections,
     enrolment,
     findings,
+    forget,
     found_alerts,
     host_pages,
     hosts,
@@ -111,6 +112,7 @@ class Store:
         self.detections = detections.Detections(database)
         self.silences = silences.Silences(database)
         self.host_list = host_pages.HostList(database)
+        self.forgetting = forget.Forgetting(database)
         self._keys = keys.KeyFinder(database)
         self._cap = Cap(database, keep_days)
         self._barred = Barred()
@@ -162,9 +164,9 @@ class Store:
         """What every host is held to be."""
         return verdicts.read_verdicts(self.database)
 
-    def claim(self, transitions: Sequence[HeldVerdict], now: datetime) -> Iterator[Claims]:
+    def claim(self, transitions: Sequence[HeldVerdict], now: datetime, order: int | None = None) -> Iterator[Claims]:
         """Make transitions true, each by the first who claims it (see `verdicts.claim`)."""
-        return verdicts.claim(self.database, transitions, now)
+        return verdicts.claim(self.database, transitions, now, order)
 
     def record_findings(
         self, found: Sequence[found_alerts.Finding], over: Sequence[found_alerts.Subject], now: datetime
@@ -196,9 +198,9 @@ class Store:
         """Every host that has sent a heartbeat, with its tags."""
         return hosts.read_known(self.database)
 
-    def keep_scores(self, found: Sequence[FoundScore], now: datetime) -> None:
-        """Keep these hosts' scores instead of what was found before."""
-        findings.keep_scores(self.database, found, now)
+    def keep_scores(self, found: Sequence[FoundScore], now: datetime) -> list[FoundScore]:
+        """Keep these hosts' scores (see `findings.keep_scores`)."""
+        return findings.keep_scores(self.database, found, now)
 
     def read_score(self, host: str) -> FoundScore | None:
         """The score of a host, or `None` when there is none yet."""

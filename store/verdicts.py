@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from store.alerts import keep_alerts
 from store.database import Database, in_chunks
+from store.forget import find_forgotten
 from store.host_list import list_verdicts
 from store.outages import keep_outages
 from store.rows import Claims, HeldVerdict
@@ -18,10 +19,13 @@ from store.tables import enrolled, verdicts
 from store.upserts import upsert_rows
 
 
-def claim(database: Database, transitions: Sequence[HeldVerdict], now: datetime) -> Iterator[Claims]:
+def claim(
+    database: Database, transitions: Sequence[HeldVerdict], now: datetime, order: int | None = None
+) -> Iterator[Claims]:
     """Make `transitions` true, each by the first who claims it: `version` is that of the verdict which it follows.
 
-    1. Who was first is told by the version; a lock keeps two from looking at once.
+    1. Who was first is told by the version; a lock keeps two from looking at once. Nothing becomes true of a host that
+       was forgotten later than by `order`, the last that whoever claims has heard of.
     2. The outage begins, goes on under another cause, or ends.
     3. An alert is opened when a host is missed that did not say goodbye, and resolved when it is back.
 
@@ -33,7 +37,9 @@ def claim(database: Database, transitions: Sequence[HeldVerdict], now: datetime)
         part = {one.source_host: one for one in chunk}
         with database.writing() as connection:
             database.lock(connection, "verdicts")
-            claims = _claim(connection, part, now)
+            forgotten = frozenset() if order is None else find_forgotten(connection, order, part)
+            known = {host: one for host, one in part.items() if host not in forgotten}
+            claims = replace(_claim(connection, known, now), forgotten=forgotten)
         yield claims
 
 

@@ -6,6 +6,7 @@ An agent that roams between networks keeps its boot id, and is none.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -54,4 +55,10 @@ class Clones:
 
     def forget(self, host: str) -> None:
         """Somebody was told that `host` is one again."""
-        del self._seen[host]
+        self._seen.pop(host, None)
+
+    def forget_boots(self, hosts: Iterable[str]) -> None:
+        """Of these hosts nothing that was heard before counts any more."""
+        for host in hosts:
+            self._boots.pop(host, None)
+            self._seen.pop(host, None)

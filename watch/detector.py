@@ -92,6 +92,9 @@ class Detector:
         if self._detection is None or self._edition != self._rulebook.refresh():
             self._detection = await self._apart(self._begin)
         elif looks_around:
+            if not await self._apart(self._store.detections.is_at, self._cursor):
+                self._detection = None
+                return BUSY_SECONDS
             self._detection.sigma = await self._apart(self._read_sigma)
         self._read, kept = await self._apart(self._step, self._detection, looks_around)
         if kept is None:

@@ -89,6 +89,21 @@ class Fleet:
         for name in names:
             self._host(name)
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Hosts of which nothing that was heard before counts any more."""
+        gone = {name for name in names if self._hosts.pop(name, None) is not None}
+        self.unseen = deque(outage for outage in self.unseen if outage.source_host not in gone)
+
+    def held(self, names: Iterable[str]) -> list[HeldVerdict]:
+        """What those of the hosts that were judged are held to be."""
+        known = [self._hosts[name].held for name in names if name in self._hosts]
+        return [one for one in known if one is not None]
+
+    def holds(self, name: str) -> bool:
+        """Whether the host is held to be something."""
+        host = self._hosts.get(name)
+        return host is not None and host.held is not None
+
     def hold(self, verdicts: Iterable[HeldVerdict]) -> None:
         """What hosts are held to be, as the store says."""
         for held in verdicts:
@@ -200,11 +215,11 @@ class Fleet:
         names = {self._changed.pop() for _ in range(min(len(self._changed), HOSTS_A_LOOK))}
         while self._due and self._due[0][0] <= now:
             at, name = heapq.heappop(self._due)
-            if self._hosts[name].next_at == at:
+            if name in self._hosts and self._hosts[name].next_at == at:
                 names.add(name)
         transitions: list[HeldVerdict] = []
         unchecked: list[str] = []
-        for name in names:
+        for name in names & self._hosts.keys():  # another may have been forgotten
             host = self._hosts[name]
             found = judge(host.signals(self._listening_since, self._connection), host.judged, now)
             if isinstance(found, Wait):

@@ -62,6 +62,7 @@ class Hearing:
         self._deaf = True
         self.verdicts: dict[str, bytes] | None = None  # retained ones, until the first round trip of a connection
         self.alerts: set[str] | None = None
+        self.cleared: set[str] = set()  # hosts whose verdicts were cleared by somebody, though we hold them to be one
         self._told_at = NEVER
 
     def reconnected(self) -> None:
@@ -111,8 +112,7 @@ class Hearing:
 
     def _take_of_host(self, packet: mqtt5.PublishPacket, found: topics.HostTopic, now: float) -> None:
         if found.kind == topics.VERDICT:
-            if self.verdicts is not None and packet.retain:
-                self.verdicts[found.host] = packet.payload
+            self._take_verdict(packet, found.host)
         elif not packet.payload:
             return  # what was retained is cleared
         elif found.kind == topics.STATUS:
@@ -131,6 +131,13 @@ class Hearing:
                 self._fleet.learn_interval(found.host, told.interval_s)
             elif not packet.retain:
                 self._fleet.hear_beat(found.host, told.interval_s, told.boot, now)
+
+    def _take_verdict(self, packet: mqtt5.PublishPacket, host: str) -> None:
+        if not packet.retain:
+            if not packet.payload and self._fleet.holds(host):
+                self.cleared.add(host)
+        elif self.verdicts is not None:
+            self.verdicts[host] = packet.payload
 
     def _take_sign(self, packet: mqtt5.PublishPacket, now: float) -> None:
         at = _decode_status(packet.payload).at.timestamp()

@@ -33,6 +33,7 @@ from watch.clone_alerts import CloneAlerts
 from watch.dead_man import DeadMan
 from watch.detector import Detector
 from watch.fleet import Fleet, moment
+from watch.forgotten import ForgottenHosts
 from watch.hearing import HEARD, UPTIME, Hearing, monotonic_wall_clock
 from watch.notifier import Notifier
 from watch.rounds import Rounds
@@ -78,6 +79,7 @@ class Watch:
         self._trouble = ""
         self._signed_at = self._looked_around_at = 0.0
         self._newest_host = self._newest_order = 0
+        self._forgotten = ForgottenHosts(store, self._fleet, self._hearing)
         self._unproven = False
 
     def _status(self, state: State, reason: Reason, at: float | None = None) -> bytes:
@@ -120,6 +122,7 @@ class Watch:
     async def _remember(self) -> None:
         """What the store knows of every host, and holds it to be."""
         at = self._clock()
+        await asyncio.to_thread(self._forgotten.begin)
         await self._find_enrolled()
         self._fleet.learn(await asyncio.to_thread(self._read_signals), at)
         self._fleet.hold(await asyncio.to_thread(self._store.read_verdicts))
@@ -161,7 +164,7 @@ class Watch:
         await self._repeat_retained()
         if self._session.connection is not None:
             await self._clones.tell(self._session.connection, now)
-        if now - self._looked_around_at >= LOOK_AROUND_SECONDS:
+        if now - self._looked_around_at >= LOOK_AROUND_SECONDS or self._hearing.cleared:
             self._looked_around_at = now
             await self._look_around()
         while self._fleet.unseen:
@@ -189,7 +192,9 @@ class Watch:
         return list(self._store.read_signals(names))
 
     async def _look_around(self) -> None:
-        """Hosts that are new, and those that are back by events alone."""
+        """Hosts that are forgotten or new, and those that are back by events alone."""
+        if await self._forgotten.drop(self._session.connection):
+            self._notifier.note()
         new, self._newest_host = await asyncio.to_thread(self._store.read_new_hosts, self._newest_host)
         await self._find_enrolled()
         await self._ask_store([*new, *self._fleet.wait_for_events()])
@@ -199,11 +204,13 @@ class Watch:
         self._fleet.add(enrolled)
 
     async def _claim(self, transitions: list[HeldVerdict]) -> None:
-        claims = self._store.claim(transitions, utc_now())
+        claims = self._store.claim(transitions, utc_now(), self._forgotten.order)
         # whatever keeps one from being claimed, it is due again
         self._fleet.look_again([one.source_host for one in transitions])
         while (done := await asyncio.to_thread(next, claims, None)) is not None:
             self._fleet.hold([*done.won, *done.lost])
+            if done.forgotten:
+                self._looked_around_at = 0.0
             connection = self._session.connection
             if connection is not None:
                 # the verdict last: who has heard it has heard all that came of it

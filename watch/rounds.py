@@ -87,7 +87,7 @@ class Rounds:
             for host in dict.fromkeys([*changed, *turn])
             if host in states
         ]
-        await asyncio.to_thread(self._store.keep_scores, marks, now)
+        marks = await asyncio.to_thread(self._store.keep_scores, marks, now)
         below = self._rulebook.rules.score.below
         if below:
             self._tell(*await asyncio.to_thread(judge_scores, self._store, marks, below, now))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from core.messages import Alert
+from core.messages import FORGOTTEN, Alert
 from core.text import name_some
 from store.notices import Words
 
@@ -81,11 +81,14 @@ def _list_behind(behind: Sequence[Alert]) -> str:
 
 
 def _say_back(back: Sequence[Alert], all_told: Sequence[Alert]) -> str:
+    forgotten = [one for one in back if one.text.endswith(FORGOTTEN)]
     if len(back) == 1 and len(all_told) == 1:
         [one] = back
+        if forgotten:
+            return f"{one.source_host} was forgotten, after it was missed for {_lasted(one)}"
         return f"{one.source_host} is back, after {_lasted(one)}"
     rest = "" if len(back) == len(all_told) else f", and with {'it' if len(back) == 1 else 'them'} all"
-    return f"{_count(back)} back{rest}: {_names(back)}"
+    return f"{_count(back)} back{' or forgotten' if forgotten else ''}{rest}: {_names(back)}"
 
 
 def _count(alerts: Sequence[Alert]) -> str:

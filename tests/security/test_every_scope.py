@@ -52,6 +52,7 @@ NEEDS = {
     "GET /metrics": "read", "GET /silences": "read", "GET /maintenance": "read",
     "POST /silences": "operate", "DELETE /silences/{id}": "operate", "POST /maintenance": "operate",
     "DELETE /maintenance/{id}": "operate", "POST /alerts/{id}/ack": "operate",
+    "DELETE /hosts/{host}": "operate",
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
     "GET /livez": None, "GET /readyz": None, "POST /enroll": None, "POST /enroll/renewal": None,
     "GET /ca.pem": None, "GET /agent.pyz": None, "GET /agent.pyz.sha256": None, "POST /sessions": None,
@@ -62,6 +63,7 @@ RARELY_DONE = {
     "GET /hosts/{host}", "GET /hosts/{host}/heartbeats", "GET /hosts/{host}/outages", "GET /events/{event_id}",
     "DELETE /silences/{id}", "DELETE /maintenance/{id}", "POST /alerts/{id}/ack", "POST /maintenance",
     "DELETE /keys/{key}", "GET /readyz", "POST /enroll", "POST /enroll/renewal", "GET /ca.pem", "POST /sessions",
+    "DELETE /hosts/{host}",
 }  # fmt: skip
 OWN_HOST = "web-01"
 NOBODY = "nobody"
