@@ -49,7 +49,6 @@ def fill_hosts(store: Store, count: int, now: datetime) -> None:
                  first, "a", delay_seconds=0.01)
             for name in part
         )  # fmt: skip
-        store.keep_scores([FoundScore(name, chance.randrange(101), "{}") for name in part], now)
         with store.database.writing() as connection:
             for name in part:
                 list_tags(connection, name, f'{{"tags":["{chance.choice(_TAGS)}","{chance.choice(_TAGS)}"]}}')
@@ -65,6 +64,7 @@ def fill_hosts(store: Store, count: int, now: datetime) -> None:
     ]
     for _ in store.claim(transitions, now):
         pass
+    store.keep_scores([FoundScore(name, chance.randrange(101), "{}") for name in names], now)
 
 
 def fill_logs(store: Store, fleet: int, first: int, count: int, whole: int, now: datetime) -> None:
