@@ -55,14 +55,15 @@ async def show_histogram(
 
 
 def _answer_histogram(store: Store, wanted: EventFilter, buckets: int) -> Response:
-    until = wanted.until or utc_now()
+    now = utc_now()
+    until = wanted.until or now
     try:
         since = wanted.since or until - DEFAULT_RANGE
     except OverflowError as error:
         raise Invalid("until lies at the beginning of the calendar: give since too") from error
     if since >= until:
         raise Invalid(f"since {rfc3339(since)} is not before until {rfc3339(until)}")
-    made = store.count_events(wanted, since, until, buckets)
+    made = store.count_events(wanted, since, until, buckets, now)
     length = timedelta(seconds=made.bucket_seconds)
     return answer_json(
         {

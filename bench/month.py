@@ -32,6 +32,7 @@ TYPES = (
     + ("SUDO_ESCALATION", "CRITICAL_ERROR", "PORT_SCAN")
 )
 _BATCH = 5_000
+_A_MINUTE = 230  # rows, as ten million in a month are
 _STATES: tuple[tuple[VerdictState, str], ...] = (
     *((("online", ""),) * 96), ("offline", "crashed"), ("offline", "silent"), ("late", ""), ("offline", "stopped"),
 )  # fmt: skip
@@ -83,7 +84,9 @@ def fill_logs(store: Store, fleet: int, first: int, count: int, whole: int, now:
             if database.insert_events(connection, rows) is not None:
                 raise RuntimeError("an id of the data set was there already")
             hosts.count_events(database, connection, rows)
-            log_counts.count_stored(database, connection, rows, before, stored_at)
+            for place in range(0, len(rows), _A_MINUTE):
+                minute = stored_at + timedelta(minutes=place // _A_MINUTE)
+                log_counts.count_stored(database, connection, rows[place : place + _A_MINUTE], before, minute)
         database.after_write(now)
 
 

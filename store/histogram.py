@@ -11,14 +11,16 @@ from sqlalchemy import Connection, func, select
 
 from core.clock import parse_time
 from store.database import Database
+from store.log_counts import MINUTES_KEPT
 from store.queries import conditions, is_indexed
 from store.rows import EventFilter
-from store.tables import event_minutes, logs
+from store.tables import event_hours, event_minutes, logs
 from store.walk import LOOK_SECONDS, find_segments, walk
 
 SEVERITIES = 5
-# seconds of a bucket; what is counted as it is stored is counted by the minute
-BUCKETS = (60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_800, 2_592_000, 31_536_000)
+HOUR_SECONDS = 3_600
+# seconds of a bucket
+BUCKETS = (60, 300, 900, HOUR_SECONDS, 10_800, 21_600, 86_400, 604_800, 2_592_000, 31_536_000)
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -41,6 +43,7 @@ def count_events(
     since: datetime,
     until: datetime,
     buckets: int,
+    now: datetime,
     seconds: float = LOOK_SECONDS,
 ) -> Histogram:
     """Count what fits `wanted` in at most `buckets` buckets that cover `since` to `until`; its own times are not used.
@@ -57,33 +60,32 @@ def count_events(
     end = begin + timedelta(seconds=number * length)
     made = Histogram(begin, length, [[0] * SEVERITIES for _ in range(number)], begin)
     with database.reading() as connection:
-        if _was_counted(wanted):
-            for moment, severity, events in _read_minutes(connection, wanted, begin, end):
+        if _is_counted(wanted) and (length >= HOUR_SECONDS or begin >= now - MINUTES_KEPT):
+            for moment, severity, events in _read_counts(connection, wanted, made, end):
                 _add(made, moment, severity, events)
             return made
         return made._replace(counted_since=_count_rows(database, connection, wanted, made, end, seconds))
 
 
-def _was_counted(wanted: EventFilter) -> bool:
+def _is_counted(wanted: EventFilter) -> bool:
     others = (wanted.source_host, wanted.source_ip, wanted.q, wanted.happened_since, wanted.happened_until)
     return not any(others)
 
 
-def _read_minutes(
-    connection: Connection, wanted: EventFilter, begin: datetime, end: datetime
+def _read_counts(
+    connection: Connection, wanted: EventFilter, made: Histogram, end: datetime
 ) -> Iterator[tuple[datetime, int, int]]:
-    counted = event_minutes.c
-    query = select(counted.minute, counted.severity, func.sum(counted.events)).where(
-        counted.minute >= begin, counted.minute < end
-    )
+    table, period = (event_hours, "hour") if made.bucket_seconds >= HOUR_SECONDS else (event_minutes, "minute")
+    counted, begun = table.c, table.c[period]
+    query = select(begun, counted.severity, func.sum(counted.events)).where(begun >= made.since, begun < end)
     if wanted.event_type is not None:
         query = query.where(counted.event_type == wanted.event_type.upper())
     if wanted.os_type is not None:
         query = query.where(counted.os_type == wanted.os_type.upper())
     if wanted.severity_gte is not None:
         query = query.where(counted.severity >= wanted.severity_gte)
-    for minute, severity, events in connection.execute(query.group_by(counted.minute, counted.severity)):
-        yield minute, severity, int(events)
+    for moment, severity, events in connection.execute(query.group_by(begun, counted.severity)):
+        yield moment, severity, int(events)
 
 
 def _count_rows(

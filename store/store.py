@@ -21,6 +21,7 @@ from store import (
     hosts,
     keys,
     leases,
+    log_counts,
     notices,
     old_alerts,
     outages,
@@ -252,6 +253,10 @@ class Store:
         """Old hours become days, old days go, at any time and any number of times (see `beat_days.roll_up_beats`)."""
         return beat_days.roll_up_beats(self.database, now, self._keep_days)
 
+    def forget_minutes(self, now: datetime) -> int:
+        """Of events only hours stay counted, at any time (see `log_counts.forget_minutes`)."""
+        return log_counts.forget_minutes(self.database, now)
+
     def forget_alerts(self, now: datetime) -> int:
         """Old alerts go, at any time and any number of times (see `old_alerts.forget_alerts`)."""
         return old_alerts.forget_alerts(self.database, now, self._keep_days)
@@ -260,9 +265,11 @@ class Store:
         """A page of events, last stored first (see `queries.read_events`)."""
         return queries.read_events(self.database, wanted, limit, before)
 
-    def count_events(self, wanted: EventFilter, since: datetime, until: datetime, buckets: int) -> Histogram:
+    def count_events(
+        self, wanted: EventFilter, since: datetime, until: datetime, buckets: int, now: datetime
+    ) -> Histogram:
         """How many events there were over time (see `histogram.count_events`)."""
-        return count_events(self.database, wanted, since, until, buckets)
+        return count_events(self.database, wanted, since, until, buckets, now)
 
     def read_summary(self, now: datetime) -> Summary:
         """What the whole fleet is like (see `summary.read_summary`)."""

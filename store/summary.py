@@ -12,7 +12,7 @@ from store.alerts import make_alert
 from store.database import Database
 from store.histogram import SEVERITIES
 from store.rows import Outage
-from store.tables import alerts, event_minutes, outages
+from store.tables import alerts, event_hours, event_minutes, outages
 
 MINUTES = 60
 _SHOWN = 20
@@ -23,7 +23,7 @@ class Summary(NamedTuple):
 
     `went` counts the outages that began in the last hour, but for absences that were announced, `returned` those that
     ended, and `changes` are the newest of both. `minutes` counts the events that were stored in each of the last 60
-    minutes, the running one last; `severities` those of the last 24 hours, severity 1 first.
+    minutes, the running one last; `severities` those of the hours that began in the last 24, severity 1 first.
     """
 
     went: int
@@ -79,7 +79,8 @@ def _count(connection: Connection, now: datetime) -> tuple[list[int], list[int]]
         place = int((minute - begin).total_seconds()) // 60
         if place < MINUTES:  # a clock that was ahead has counted in minutes to come
             minutes[place] = int(events)
-    day = counted.minute > now - timedelta(hours=24)
-    by_severity = select(counted.severity, func.sum(counted.events)).where(day).group_by(counted.severity)
+    hours = event_hours.c
+    day = hours.hour > now - timedelta(hours=24)
+    by_severity = select(hours.severity, func.sum(hours.events)).where(day).group_by(hours.severity)
     found: dict[int, int] = {severity: int(events) for severity, events in connection.execute(by_severity)}
     return minutes, [found.get(level, 0) for level in range(1, SEVERITIES + 1)]

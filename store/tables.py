@@ -67,18 +67,25 @@ log_segments = Table(
     sqlite_with_rowid=False,
 )
 
-# how many events were stored in a minute
-event_minutes = Table(
-    "event_minutes",
-    metadata,
-    Column("minute", Moment, primary_key=True),
-    Column("writer", Integer, primary_key=True, autoincrement=False),
-    Column("os_type", Text, primary_key=True),
-    Column("event_type", Text, primary_key=True),
-    Column("severity", SmallInteger, primary_key=True, autoincrement=False),
-    Column("events", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
+
+def _event_period(name: str, column: str) -> Table:
+    """How many events were stored in a period."""
+    return Table(
+        name,
+        metadata,
+        Column(column, Moment, primary_key=True),
+        Column("writer", Integer, primary_key=True, autoincrement=False),
+        Column("os_type", Text, primary_key=True),
+        Column("event_type", Text, primary_key=True),
+        Column("severity", SmallInteger, primary_key=True, autoincrement=False),
+        Column("events", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+# both are counted at once; minutes are kept for some days
+event_minutes = _event_period("event_minutes", "minute")
+event_hours = _event_period("event_hours", "hour")
 
 # one row a host, for lists: what is filtered and ordered by and changes seldom. A trigger adds it with the host's first
 # row in `heartbeats`. `rank` is that of its verdict (`host_list.CONDITIONS`), `tags` each

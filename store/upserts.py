@@ -31,7 +31,10 @@ INTO = {
         " severity_1, severity_2, severity_3, severity_4, severity_5)"
     ),
     "log_segments": "INSERT INTO log_segments (segment, writer, stored_from, stored_until)",
-    "event_minutes": "INSERT INTO event_minutes (minute, writer, os_type, event_type, severity, events)",
+    **{
+        f"event_{period}s": f"INSERT INTO event_{period}s ({period}, writer, os_type, event_type, severity, events)"
+        for period in ("minute", "hour")
+    },
     "beats": f"INSERT INTO beats ({', '.join(BEAT_COLUMNS)})",
     "beat_hours": f"INSERT INTO beat_hours ({', '.join(HOUR_COLUMNS)})",
 }
@@ -63,10 +66,13 @@ ON_CONFLICT = {
         " stored_until = CASE WHEN log_segments.stored_until >= excluded.stored_until"
         " THEN log_segments.stored_until ELSE excluded.stored_until END"
     ),
-    "event_minutes": (
-        " ON CONFLICT (minute, writer, os_type, event_type, severity)"
-        " DO UPDATE SET events = event_minutes.events + excluded.events"
-    ),
+    **{
+        f"event_{period}s": (
+            f" ON CONFLICT ({period}, writer, os_type, event_type, severity)"
+            f" DO UPDATE SET events = event_{period}s.events + excluded.events"
+        )
+        for period in ("minute", "hour")
+    },
     "beats": " ON CONFLICT (source_host) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in BEAT_COLUMNS[1:]),
     "beat_hours": " ON CONFLICT (hour, source_host) DO UPDATE SET "

@@ -71,6 +71,7 @@ class Rounds:
         if self._seconds >= (SURVEY_LARGE_SECONDS if len(states) > LARGE_FLEET else HOUR_SECONDS):
             self._seconds = 0.0
             await asyncio.to_thread(self._store.forget_alerts, utc_now())
+            await asyncio.to_thread(self._store.forget_minutes, utc_now())
             await self._survey()
         await asyncio.to_thread(self._store.roll_up_beats, utc_now())
 

@@ -75,16 +75,17 @@ def _create_tables() -> None:
         sa.Column("stored_until", _moment(), nullable=False),
         sqlite_with_rowid=False,
     )
-    op.create_table(
-        "event_minutes",
-        sa.Column("minute", _moment(), primary_key=True),
-        sa.Column("writer", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("os_type", sa.Text, primary_key=True),
-        sa.Column("event_type", sa.Text, primary_key=True),
-        sa.Column("severity", sa.SmallInteger, primary_key=True, autoincrement=False),
-        sa.Column("events", sa.BigInteger, nullable=False),
-        sqlite_with_rowid=False,
-    )
+    for period in ("minute", "hour"):
+        op.create_table(
+            f"event_{period}s",
+            sa.Column(period, _moment(), primary_key=True),
+            sa.Column("writer", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("os_type", sa.Text, primary_key=True),
+            sa.Column("event_type", sa.Text, primary_key=True),
+            sa.Column("severity", sa.SmallInteger, primary_key=True, autoincrement=False),
+            sa.Column("events", sa.BigInteger, nullable=False),
+            sqlite_with_rowid=False,
+        )
 
 
 def _host() -> sa.types.TypeEngine[str]:
@@ -142,16 +143,21 @@ def _count_events(connection: sa.Connection, in_postgresql: bool) -> None:
     """What is stored already. Rows of an old database whose time cannot be read are in no minute."""
     if in_postgresql:
         stored, severity = "created_at", "severity"
-        minute = "date_trunc('minute', stored)"
+        minute, hour = "date_trunc('minute', stored)", "date_trunc('hour', minute)"
     else:
         ours = "length(created_at) = 27 AND substr(created_at, 27) = 'Z'"
         stored = f"CASE WHEN {ours} THEN created_at ELSE readable_time(created_at) END"
         severity = "CASE WHEN typeof(severity) = 'integer' THEN severity ELSE 0 END"
         minute = "substr(stored, 1, 16) || ':00.000000Z'"
+        hour = "substr(minute, 1, 13) || ':00:00.000000Z'"
     connection.exec_driver_sql(
         f"INSERT INTO event_minutes SELECT {minute}, 0, coalesce(upper(os_type), ''),"
         f" coalesce(upper(event_type), ''), level, count(*) FROM (SELECT {stored} AS stored, os_type, event_type,"
         f" {severity} AS level FROM logs) AS told WHERE stored IS NOT NULL GROUP BY 1, 3, 4, 5"
+    )
+    connection.exec_driver_sql(
+        f"INSERT INTO event_hours SELECT {hour}, 0, os_type, event_type, severity, sum(events) FROM event_minutes"
+        " GROUP BY 1, 3, 4, 5"
     )
     connection.exec_driver_sql(
         "INSERT INTO log_segments SELECT id / 65536, 0, min(stored), max(stored)"
