@@ -35,7 +35,7 @@ from core.messages import FORGOTTEN
 from store.audit import record_act
 from store.database import Database, Locked, in_chunks
 from store.enrolment import NOBODYS, order_forgetting
-from store.log_counts import uncount_deleted, widen_segment
+from store.log_counts import uncount_deleted, widen_block
 from store.tables import (
     SEGMENT_ROWS,
     activity,
@@ -56,7 +56,7 @@ from store.tables import (
     segment,
     verdicts,
 )
-from store.walk import find_segments, walk
+from store.walk import find_span, walk
 
 # what there is of a host beside its events, in the order in which the ingestors lock rows
 OF_HOST = (activity, heartbeats, beats, host_info, hosts, verdicts, outages, scores, pattern_hosts)
@@ -108,7 +108,7 @@ class Forgetting:
         ids: Sequence[int] = ()
         rest: int | None = None
         with self._database.reading() as connection:
-            for piece in walk(find_segments(connection, newest, None, None), indexed=True):
+            for piece in walk(find_span(connection, newest, None, None), indexed=True):
                 page = query.where(piece.condition).limit(EVENTS_PER_TRANSACTION)
                 ids, rest = connection.execute(page).scalars().all(), piece.rest
                 if ids:
@@ -131,7 +131,7 @@ class Forgetting:
                 left = self._database.newest_id(connection)
                 _hold_newest_id(connection, logs, top)
                 rest = top  # the row that has this id now may be one of the host's
-                widen_segment(connection, left, top)
+                widen_block(connection, left, top)
                 # nothing is left: ids begin anew, and so does who reads them
                 connection.execute(update(cursors).where(~exists(select(logs.c.id))).values(log_id=0))
         return len(gone), rest

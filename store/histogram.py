@@ -15,7 +15,7 @@ from store.log_counts import MINUTES_KEPT
 from store.queries import conditions, is_indexed
 from store.rows import EventFilter
 from store.tables import event_hours, event_minutes, logs
-from store.walk import LOOK_SECONDS, find_segments, walk
+from store.walk import LOOK_SECONDS, find_span, walk
 
 SEVERITIES = 5
 HOUR_SECONDS = 3_600
@@ -95,9 +95,9 @@ def _count_rows(
     stored, minute = database.comparable_time(logs.c.created_at), database.minute(logs.c.created_at)
     fits = (*conditions(replace(wanted, since=None, until=None), database), stored >= made.since, stored < end)
     query = select(minute, logs.c.severity, func.count()).where(*fits).group_by(minute, logs.c.severity)
-    segments = find_segments(connection, database.newest_id(connection), made.since, end)
+    span = find_span(connection, database.newest_id(connection), made.since, end)
     rest: int | None = None
-    for piece in walk(segments, indexed=is_indexed(wanted), seconds=seconds):
+    for piece in walk(span, indexed=is_indexed(wanted), seconds=seconds):
         for moment, severity, events in connection.execute(query.where(piece.condition)):
             _add(made, moment, severity, events)
         rest = piece.rest

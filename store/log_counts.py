@@ -1,5 +1,4 @@
-"""What is counted of `logs` as it is written, so that nobody counts its rows: by the minute, and when each segment was
-stored."""
+"""What is counted of `logs` as it is written, so that nobody counts its rows; and when each block was stored."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from sqlalchemy import Column, Connection, Table, Update, bindparam, delete, fun
 from core.clock import parse_time, rfc3339
 from core.errors import Invalid
 from store.database import Database, EventRow
-from store.tables import SEGMENT_ROWS, event_hours, event_minutes, log_segments
+from store.tables import BLOCK_ROWS, event_hours, event_minutes, log_blocks
 
 MINUTES_KEPT = timedelta(days=3)
 
@@ -23,15 +22,15 @@ def count_stored(
 ) -> None:
     """Count newly stored `rows`, whose ids are above `before`, in the transaction that has stored them.
 
-    In PostgreSQL ids of others may lie between: then a segment is said to hold a time that it does not, and is looked
+    In PostgreSQL ids of others may lie between: then a block is said to hold a time that it does not, and is looked
     at in vain.
     """
     if not rows:
         return
     stored_at, writer = rfc3339(received_at), database.writer_id
-    first, last = (before + 1) // SEGMENT_ROWS, database.newest_id(connection) // SEGMENT_ROWS
-    segments = [(number, writer, stored_at, stored_at) for number in range(first, last + 1)]
-    database.upsert(connection, "log_segments", segments)
+    first, last = (before + 1) // BLOCK_ROWS, database.newest_id(connection) // BLOCK_ROWS
+    blocks = [(number, writer, stored_at, stored_at) for number in range(first, last + 1)]
+    database.upsert(connection, "log_blocks", blocks)
     counts = Counter((row.os_type, row.event_type, row.severity) for row in rows)
     minute, hour = f"{stored_at[:16]}:00.000000Z", f"{stored_at[:13]}:00:00.000000Z"
     for table, begun in (("event_minutes", minute), ("event_hours", hour)):
@@ -78,13 +77,13 @@ def forget_minutes(database: Database, now: datetime) -> int:
         return connection.execute(delete(event_minutes).where(event_minutes.c.minute < now - MINUTES_KEPT)).rowcount
 
 
-def widen_segment(connection: Connection, before: int, after: int) -> None:
-    """A row of `logs` that had the id `before` has the id `after`: its segment was stored from then on."""
-    if before // SEGMENT_ROWS == after // SEGMENT_ROWS:
+def widen_block(connection: Connection, before: int, after: int) -> None:
+    """A row of `logs` that had the id `before` has the id `after`: its block was stored from then on."""
+    if before // BLOCK_ROWS == after // BLOCK_ROWS:
         return
-    times = log_segments.c
-    known = select(func.min(times.stored_from)).where(times.segment == before // SEGMENT_ROWS)
+    times = log_blocks.c
+    known = select(func.min(times.stored_from)).where(times.block == before // BLOCK_ROWS)
     beginning = datetime(1, 1, 1, tzinfo=UTC)
     stored_from = func.coalesce(known.correlate(None).scalar_subquery(), beginning, type_=times.stored_from.type)
-    widened = update(log_segments).where(times.segment == after // SEGMENT_ROWS, times.stored_from > stored_from)
+    widened = update(log_blocks).where(times.block == after // BLOCK_ROWS, times.stored_from > stored_from)
     connection.execute(widened.values(stored_from=stored_from))

@@ -20,7 +20,7 @@ from store import upserts
 from store.columns import Moment
 from store.database import WAIT_SECONDS, Database, EventRow, Locked
 from store.partitions import Partitions
-from store.tables import beat_hours, beats, event_hours, event_minutes, log_segments
+from store.tables import beat_hours, beats, event_hours, event_minutes, log_blocks
 
 SCHEME = "postgresql://"
 
@@ -60,7 +60,7 @@ _ARRAYS = {
     "activity": ("text", "text", "bigint", "timestamptz", "timestamptz", *("bigint",) * 5),
     **{
         table.name: tuple(map(_kind_of, table.columns))
-        for table in (beats, beat_hours, log_segments, event_minutes, event_hours)
+        for table in (beats, beat_hours, log_blocks, event_minutes, event_hours)
     },
 }
 _ADVANCED = ("text", "text", "bigint", "timestamptz", "float8", "float8", "bigint", "timestamptz")

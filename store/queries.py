@@ -13,7 +13,7 @@ from store.database import Database
 from store.events import late_id
 from store.rows import EventFilter, StoredEvent
 from store.tables import logs
-from store.walk import LOOK_SECONDS, find_segments, walk
+from store.walk import LOOK_SECONDS, find_span, walk
 
 _LARGEST_ID = 2**63 - 1
 
@@ -43,8 +43,8 @@ def read_events(
             query = query.where(logs.c.id < before)
         newest = database.newest_id(connection)
         newest = newest if before is None else min(newest, before - 1)
-        segments = find_segments(connection, newest, wanted.since, wanted.until)
-        for piece in walk(segments, indexed=is_indexed(wanted), seconds=seconds):
+        span = find_span(connection, newest, wanted.since, wanted.until)
+        for piece in walk(span, indexed=is_indexed(wanted), seconds=seconds):
             page = query.where(piece.condition).limit(limit + 1 - len(found))
             found.extend(make_event(row) for row in connection.execute(page))
             rest = piece.rest

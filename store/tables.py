@@ -26,6 +26,8 @@ from store.columns import EventId, HostName, Moment, OldMoment, RowId
 # rows of `logs` per segment: the index on (id / 65536, source_host) keeps what is being written in one
 # small region, where one on (source_host, id) dirties a page for every row
 SEGMENT_ROWS = 65_536
+# rows of `logs` per block, of each of which it is known when it was stored
+BLOCK_ROWS = 16_384
 
 # the columns of `logs` that are compared to tell a duplicate from a conflict, in the order of their parameters
 BODY_COLUMNS = (
@@ -55,12 +57,12 @@ Index("logs_event_id", logs.c.event_id, unique=True)
 Index("logs_segment_host", segment, logs.c.source_host)
 Index("logs_segment_type", segment, func.upper(logs.c.event_type))
 
-# when the rows of a segment were stored, as each process that writes has seen it: `writer` tells them apart, for two
-# that count in one row would wait for each other's commits. What it knows nothing of may hold any time
-log_segments = Table(
-    "log_segments",
+# when the rows of a block were stored, as each process that writes has seen it: `writer` tells them apart, for two
+# that count in one row would wait for each other's commits. A block that is not in here may hold any time
+log_blocks = Table(
+    "log_blocks",
     metadata,
-    Column("segment", BigInteger, primary_key=True, autoincrement=False),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
     Column("writer", Integer, primary_key=True, autoincrement=False),
     Column("stored_from", Moment, nullable=False),
     Column("stored_until", Moment, nullable=False),

@@ -30,7 +30,7 @@ INTO = {
         "INSERT INTO activity (source_host, os_type, events, newest_timestamp, newest_stored_at,"
         " severity_1, severity_2, severity_3, severity_4, severity_5)"
     ),
-    "log_segments": "INSERT INTO log_segments (segment, writer, stored_from, stored_until)",
+    "log_blocks": "INSERT INTO log_blocks (block, writer, stored_from, stored_until)",
     **{
         f"event_{period}s": f"INSERT INTO event_{period}s ({period}, writer, os_type, event_type, severity, events)"
         for period in ("minute", "hour")
@@ -59,12 +59,12 @@ ON_CONFLICT = {
         " severity_4 = activity.severity_4 + excluded.severity_4,"
         " severity_5 = activity.severity_5 + excluded.severity_5"
     ),
-    "log_segments": (
-        " ON CONFLICT (segment, writer) DO UPDATE SET"
-        " stored_from = CASE WHEN log_segments.stored_from <= excluded.stored_from"
-        " THEN log_segments.stored_from ELSE excluded.stored_from END,"
-        " stored_until = CASE WHEN log_segments.stored_until >= excluded.stored_until"
-        " THEN log_segments.stored_until ELSE excluded.stored_until END"
+    "log_blocks": (
+        " ON CONFLICT (block, writer) DO UPDATE SET"
+        " stored_from = CASE WHEN log_blocks.stored_from <= excluded.stored_from"
+        " THEN log_blocks.stored_from ELSE excluded.stored_from END,"
+        " stored_until = CASE WHEN log_blocks.stored_until >= excluded.stored_until"
+        " THEN log_blocks.stored_until ELSE excluded.stored_until END"
     ),
     **{
         f"event_{period}s": (

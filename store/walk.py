@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from store.tables import SEGMENT_ROWS, log_segments, logs, segment
+from store.tables import BLOCK_ROWS, SEGMENT_ROWS, log_blocks, logs, segment
 
 LOOK_SECONDS = 0.25
 _QUICK_SECONDS, _SLOW_SECONDS = 0.02, 0.08  # of a piece: the next one is larger, or smaller
 _GROWTH = 4
 _MOST_SEGMENTS = 512
-# a writer of an older version, which counts nothing, may stand beside one of this version for a while
-_SLACK = timedelta(minutes=10)
+
+
+class Span(NamedTuple):
+    """Where to look: ids from `lowest` to `highest`, and the segments that they lie in, newest first."""
+
+    segments: Sequence[int]
+    lowest: int
+    highest: int
 
 
 class Piece(NamedTuple):
@@ -32,25 +37,27 @@ class Piece(NamedTuple):
     rest: int | None
 
 
-def find_segments(connection: Connection, newest_id: int, since: datetime | None, until: datetime | None) -> list[int]:
-    """The segments, newest first, that may hold rows which were stored at or after `since` and before `until`."""
-    stored, excluded = log_segments.c, set[int]()
+def find_span(connection: Connection, newest_id: int, since: datetime | None, until: datetime | None) -> Span:
+    """Where rows up to `newest_id` may be that were stored at or after `since` and before `until`."""
+    stored, elsewhen = log_blocks.c, set[int]()
     bounds = []
-    # a moment at the end of the calendar needs no slack
-    with suppress(OverflowError):
-        if since is not None:
-            bounds.append(func.max(stored.stored_until, type_=stored.stored_until.type) < since - _SLACK)
-    with suppress(OverflowError):
-        if until is not None:
-            bounds.append(func.min(stored.stored_from, type_=stored.stored_from.type) >= until + _SLACK)
+    if since is not None:
+        bounds.append(func.max(stored.stored_until, type_=stored.stored_until.type) < since)
+    if until is not None:
+        bounds.append(func.min(stored.stored_from, type_=stored.stored_from.type) >= until)
     if bounds:
-        query = select(stored.segment).group_by(stored.segment).having(or_(*bounds))
-        excluded = set(connection.execute(query).scalars())
-    return [number for number in range(newest_id // SEGMENT_ROWS, -1, -1) if number not in excluded]
+        query = select(stored.block).group_by(stored.block).having(or_(*bounds))
+        elsewhen = set(connection.execute(query).scalars())
+    blocks = [number for number in range(newest_id // BLOCK_ROWS, -1, -1) if number not in elsewhen]
+    if not blocks:
+        return Span([], 0, -1)
+    segments = dict.fromkeys(number * BLOCK_ROWS // SEGMENT_ROWS for number in blocks)
+    return Span(list(segments), blocks[-1] * BLOCK_ROWS, min(newest_id, (blocks[0] + 1) * BLOCK_ROWS - 1))
 
 
-def walk(segments: Sequence[int], *, indexed: bool, seconds: float = LOOK_SECONDS) -> Iterator[Piece]:
-    """Pieces of `segments`, until they have taken `seconds`. `indexed`: for an index that begins with the segment."""
+def walk(span: Span, *, indexed: bool, seconds: float = LOOK_SECONDS) -> Iterator[Piece]:
+    """Pieces of `span`, until they have taken `seconds`. `indexed`: for an index that begins with the segment."""
+    segments = span.segments
     begun = time.monotonic()
     place, length = 0, 1
     while place < len(segments):
@@ -59,7 +66,9 @@ def walk(segments: Sequence[int], *, indexed: bool, seconds: float = LOOK_SECOND
             run = run[: _unbroken(run)]
         place += len(run)
         looked = time.monotonic()
-        yield Piece(_lies_in(run, indexed), (segments[place] + 1) * SEGMENT_ROWS if place < len(segments) else None)
+        yield Piece(
+            _lies_in(run, span, indexed), (segments[place] + 1) * SEGMENT_ROWS if place < len(segments) else None
+        )
         now = time.monotonic()
         if now - begun > seconds:
             return
@@ -74,8 +83,10 @@ def _unbroken(run: Sequence[int]) -> int:
     return next((place for place, (one, other) in enumerate(pairwise(run), 1) if other != one - 1), len(run))
 
 
-def _lies_in(run: Sequence[int], indexed: bool) -> ColumnElement[bool]:
+def _lies_in(run: Sequence[int], span: Span, indexed: bool) -> ColumnElement[bool]:
+    lowest, highest = max(span.lowest, run[-1] * SEGMENT_ROWS), min(span.highest, (run[0] + 1) * SEGMENT_ROWS - 1)
+    lies_between = logs.c.id.between(lowest, highest)
     if not indexed:
-        return and_(logs.c.id >= run[-1] * SEGMENT_ROWS, logs.c.id < (run[0] + 1) * SEGMENT_ROWS)
+        return lies_between
     # of one segment the index gives the rows in the order of their ids
-    return segment == run[0] if len(run) == 1 else segment.in_(run)
+    return and_(segment == run[0] if len(run) == 1 else segment.in_(run), lies_between)

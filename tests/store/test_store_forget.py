@@ -13,7 +13,7 @@ from store import Beat, EnrolledHosts, EventFilter, FoundScore, HeldVerdict, Sto
 from store import forget as forgetting
 from store.detections import Step
 from store.found_alerts import Finding, Subject
-from store.tables import SEGMENT_ROWS, cursors, enrolled, event_minutes, log_segments, logs, metadata
+from store.tables import BLOCK_ROWS, SEGMENT_ROWS, cursors, enrolled, event_minutes, log_blocks, logs, metadata
 
 LATER = NOW + timedelta(minutes=5)
 
@@ -257,13 +257,14 @@ def test_an_event_that_becomes_the_newest_is_found_by_its_time(store: Store) -> 
     with store.database.writing() as connection:
         # as if a segment lay between the two
         connection.execute(update(logs).where(logs.c.source_host == "web-01").values(id=SEGMENT_ROWS + 5))
-        rows = [{"segment": n, "writer": 0, "stored_from": at, "stored_until": at} for n, at in enumerate((NOW, NOW))]
+        blocks = (0, SEGMENT_ROWS // BLOCK_ROWS)
+        rows = [{"block": one, "writer": 0, "stored_from": NOW, "stored_until": NOW} for one in blocks]
         rows[0]["stored_from"] = NOW - timedelta(hours=1)
-        connection.execute(log_segments.delete())
-        connection.execute(log_segments.insert(), rows)
+        connection.execute(log_blocks.delete())
+        connection.execute(log_blocks.insert(), rows)
     assert delete_all_events(store, "web-01") == 1
     with store.database.reading() as connection:
         found = connection.execute(select(logs.c.id, logs.c.source_host)).all()
-        begun = connection.execute(select(log_segments.c.stored_from).where(log_segments.c.segment == 1)).scalar_one()
+        begun = connection.execute(select(log_blocks.c.stored_from).where(log_blocks.c.block == blocks[1])).scalar_one()
     assert [tuple(row) for row in found] == [(SEGMENT_ROWS + 5, "web-02")]
     assert begun == NOW - timedelta(hours=1)

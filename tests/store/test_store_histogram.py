@@ -11,8 +11,8 @@ from store_samples import a_batch, an_event
 from store import EventFilter, Store
 from store.histogram import Histogram, count_events
 from store.queries import EventPage, read_events
-from store.tables import SEGMENT_ROWS
-from store.walk import find_segments, walk
+from store.tables import BLOCK_ROWS, SEGMENT_ROWS, log_blocks
+from store.walk import Span, find_span, walk
 
 BEGIN = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0)
 HOUR = timedelta(hours=1)
@@ -109,30 +109,46 @@ def test_short_looks_one_after_the_other_find_each_event_once(filled: Store, wan
         assert found == [event.id for event in whole.events]
 
 
-def test_segments_of_another_time_are_not_looked_at(filled: Store) -> None:
-    with filled.database.reading() as connection:
-        newest = filled.database.newest_id(connection)
-        every = find_segments(connection, newest, None, None)
-        early = find_segments(connection, newest, None, BEGIN + timedelta(minutes=25))
-        late = find_segments(connection, newest, BEGIN + timedelta(minutes=85), None)
-    assert every == list(range(newest // SEGMENT_ROWS, -1, -1))
-    # of the newest, whose row has got its id by hand, nothing is known
-    assert set(late) & set(early) <= {newest // SEGMENT_ROWS}
-    assert len(early) < len(every) > len(late)
+def test_blocks_of_another_time_are_not_looked_at(store: Store) -> None:
+    hours = [BEGIN + number * HOUR for number in range(10)]
+    rows = [
+        {"block": block, "writer": writer, "stored_from": hour, "stored_until": hour + timedelta(minutes=59)}
+        for block, hour in enumerate(hours)
+        for writer in (1, 2)
+    ]
+    with store.database.writing() as connection:
+        connection.execute(log_blocks.insert(), rows)
+        newest = 10 * BLOCK_ROWS - 7
+
+        def look(since: datetime | None, until: datetime | None) -> Span:
+            return find_span(connection, newest, since, until)
+
+        assert look(None, None) == Span([2, 1, 0], 0, newest)
+        assert look(hours[4], hours[6]) == Span([1], 4 * BLOCK_ROWS, 6 * BLOCK_ROWS - 1)
+        assert look(hours[3] + HOUR / 2, None) == Span([2, 1, 0], 3 * BLOCK_ROWS, newest)
+        assert look(None, hours[2]) == Span([0], 0, 2 * BLOCK_ROWS - 1)
+        assert look(hours[9] + HOUR, None).segments == []
+        # a clock that was set back for a while
+        connection.execute(log_blocks.update().where(log_blocks.c.block == 8).values(stored_from=hours[1]))
+        assert look(hours[1], hours[2]) == Span([2, 0], BLOCK_ROWS, 9 * BLOCK_ROWS - 1)
+        # of what nobody has counted nothing is known
+        connection.execute(log_blocks.delete().where(log_blocks.c.block == 5))
+        assert look(hours[9] + HOUR, None) == Span([1], 5 * BLOCK_ROWS, 6 * BLOCK_ROWS - 1)
 
 
 def test_what_nobody_has_counted_is_looked_at(filled: Store) -> None:
     """Rows of a writer that is older than the counting are found all the same."""
     with filled.database.writing() as connection:
-        connection.exec_driver_sql("DELETE FROM log_segments")
+        connection.exec_driver_sql("DELETE FROM log_blocks")
     found = read_events(filled.database, EventFilter(since=BEGIN + timedelta(minutes=110)), 10, None, seconds=60.0)
     assert sorted(event.source_host for event in found.events) == ["a", "a", "b"]
 
 
 def test_a_walk_covers_each_segment_once_and_in_order() -> None:
     for segments in ([], [0], [7, 6, 5, 2, 1], list(range(5_000, -1, -1))):
+        span = Span(segments, 0, 5_001 * SEGMENT_ROWS)
         for indexed in (False, True):
-            pieces = list(walk(segments, indexed=indexed, seconds=60.0))
+            pieces = list(walk(span, indexed=indexed, seconds=60.0))
             rests = [piece.rest for piece in pieces]
             assert rests[-1:] == ([None] if segments else [])
             assert rests[:-1] == sorted((one for one in rests if one is not None), reverse=True)

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 -- the statements are made of our own names
-"""What long lists are read by: one row a host in the order of the list, when each segment of `logs` was stored, counts
+"""What long lists are read by: one row a host in the order of the list, when each block of `logs` was stored, counts
 of events by the minute, and an index for the type of events."""
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def _create_tables() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "log_segments",
-        sa.Column("segment", sa.BigInteger, primary_key=True, autoincrement=False),
+        "log_blocks",
+        sa.Column("block", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("writer", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("stored_from", _moment(), nullable=False),
         sa.Column("stored_until", _moment(), nullable=False),
@@ -160,6 +160,6 @@ def _count_events(connection: sa.Connection, in_postgresql: bool) -> None:
         " GROUP BY 1, 3, 4, 5"
     )
     connection.exec_driver_sql(
-        "INSERT INTO log_segments SELECT id / 65536, 0, min(stored), max(stored)"
+        "INSERT INTO log_blocks SELECT id / 16384, 0, min(stored), max(stored)"
         f" FROM (SELECT id, {stored} AS stored FROM logs) AS told WHERE stored IS NOT NULL GROUP BY 1"
     )
