@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
 
 from api import (
@@ -59,7 +58,7 @@ def create_app(settings: Settings, store: Store, bridge: Bridge, gateway: Gatewa
             yield
         finally:
             await gateway.stop()
-            await run_in_threadpool(bridge.stop)
+            await bridge.stop()
 
     app = _assemble(run_parts)
     voices = Voices(store.enrolled)

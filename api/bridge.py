@@ -1,8 +1,7 @@
 """The bridge: from HTTP to MQTT. One session as `@api` publishes for every HTTP agent.
 
-A thread of its own keeps the session: it connects, reconnects with a delay that doubles and jitters,
-forwards the gateway's spool, deletes what receipts name (a flush to disk, so never on the network
-thread) and gives the API's own sign of life.
+A task keeps the session: it connects, reconnects with a delay that doubles and jitters, forwards the gateway's spool,
+deletes what receipts name, and gives the API's own sign of life. What touches the disk is done in a thread.
 """
 
 from __future__ import annotations
@@ -10,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import random
 import secrets
 import sqlite3
-import threading
 import time
+from functools import cache
 
-from paho.mqtt.client import MQTTMessage
+import mqtt5
 
-from api.connection import NOBODY_SUBSCRIBED, REFUSED_FROM, SUCCESS, Connection, Message
 from core.clock import utc_now
-from core.errors import HeimdallError, Unavailable
+from core.errors import HeimdallError, Invalid, Unavailable
 from core.forwarder import Forwarder
 from core.home import find_login
 from core.messages import SIGN_OF_LIFE_SECONDS, Heartbeat, OsType, Reason, ServiceStatus, State, encode
@@ -39,6 +36,8 @@ from core.topics import (
     host_topic,
     service_topic,
 )
+from mqtt.connection import KEEP_ALIVE_SECONDS, Connection, connect, retained_will
+from mqtt.publisher import NOBODY_SUBSCRIBED, REFUSED_FROM, SUCCESS, Message, Publisher
 from mqtt.signs import Signs
 
 SHORTEST_PAUSE_SECONDS = 0.25
@@ -51,50 +50,53 @@ log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """The session and what goes through it. Methods that are `async` belong to the event loop."""
+    """The session and what goes through it. It belongs to the event loop, but for what says otherwise."""
 
     def __init__(self, settings: Settings, spool: Spool, instance: str) -> None:
+        if settings.broker.websockets:
+            raise Invalid(f"HEIMDALL_BROKER_URL={settings.broker}: the API speaks mqtt:// or mqtts://")
         self._settings = settings
         self._instance = instance
         self.signs = Signs()
         self._forwarder = Forwarder(spool, window=WINDOW)
         self._largest_bytes = self._forwarder.max_bytes
-        self._receipts: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._connection: Connection | None = None
+        self._receipts: list[bytes] = []
+        self._wake = asyncio.Event()
+        self._publisher: Publisher | None = None
         self._trouble = "not connected yet"
         self._pause_seconds = SHORTEST_PAUSE_SECONDS
-        self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to connect; returns at once, also when the broker is away."""
-        self._thread.start()
+        self._task = asyncio.create_task(self._run(), name="bridge")
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Say goodbye and end. What waits in the spool stays there."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._stopping = True
+        self.wake()
+        if self._task is not None:
+            if self._publisher is None:
+                self._task.cancel()  # it may be waiting for a broker that does not answer
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
 
     def wake(self) -> None:
         """Look now: something has been added to the spool, or the connection has ended."""
         self._wake.set()
 
     def state(self) -> str:
-        """`ok` while the broker is there, else what is wrong."""
-        return "ok" if self._connection is not None else self._trouble
+        """`ok` while the broker is there, else what is wrong. Any thread may ask."""
+        return "ok" if self._publisher is not None else self._trouble
 
     async def report_heartbeat(self, host: str, os_type: OsType) -> None:
         """Return when the broker has a heartbeat of `host` and somebody to give it to.
 
         Raises `Unavailable` when the broker is away, refuses it, or nobody is subscribed (0x10).
         """
-        beat = Heartbeat(os_type)
-        # two intervals: what waited on the broker is dated back by how much of this is gone
-        expiry = int(2 * beat.interval_s)
-        code = await self._publish(Message(host_topic(host, HEARTBEAT), encode(beat), expiry_seconds=expiry))
+        payload, expiry_seconds = _beat(os_type)
+        code = await self._publish(Message(host_topic(host, HEARTBEAT), payload, expiry_seconds=expiry_seconds))
         if code == NOBODY_SUBSCRIBED:
             raise Unavailable("nobody takes heartbeats from the broker: the ingestor is not subscribed")
 
@@ -109,17 +111,11 @@ class Bridge:
 
     async def _publish(self, message: Message) -> int:
         """The PUBACK's reason code, success or 0x10."""
-        connection = self._connection
-        if connection is None:
+        publisher = self._publisher
+        if publisher is None:
             raise Unavailable(f"the broker is away: {self._trouble}")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[int | None] = loop.create_future()
-
-        def settle(code: int | None) -> None:
-            if not answer.done():
-                answer.set_result(code)
-
-        connection.publish(message, lambda code: loop.call_soon_threadsafe(settle, code))
+        answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        publisher.publish(message, lambda code: None if answer.done() else answer.set_result(code))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 code = await answer
@@ -131,74 +127,103 @@ class Bridge:
             raise Unavailable(f"the broker refuses {message.topic} with reason code 0x{code:02x}")
         return code
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
+    async def _run(self) -> None:
+        while not self._stopping:
             try:
-                self._hold_session()
-            except (HeimdallError, sqlite3.Error) as error:
-                if str(error) != self._trouble:
-                    log.warning("%s; trying again", error)
-                self._trouble = str(error)
-                self._stopping.wait(self._pause_seconds * random.uniform(0.5, 1.5))
+                await self._hold_session()
+            except (HeimdallError, OSError, TimeoutError, sqlite3.Error) as error:
+                trouble = str(error) or type(error).__name__
+                if trouble != self._trouble:
+                    log.warning("the broker %s: %s; trying again", self._settings.broker, trouble)
+                self._trouble = trouble
+                await self._rest(self._pause_seconds * random.uniform(0.5, 1.5))
                 self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
-    def _hold_session(self) -> None:
-        """Connect and serve until the connection ends or `stop` is called."""
-        connection = self._connect()
-        self._pause_seconds = SHORTEST_PAUSE_SECONDS
-        try:
-            self._serve(connection)
-        finally:
-            self._leave(connection)
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but not when told to stop."""
+        deadline = time.monotonic() + seconds
+        while not self._stopping and (left := deadline - time.monotonic()) > 0:
+            await self._wait_for_wake(left)
 
-    def _connect(self) -> Connection:
+    async def _wait_for_wake(self, seconds: float) -> None:
+        # not wait_for, which before Python 3.12 loses a cancellation that comes with what is waited for
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _hold_session(self) -> None:
+        """Connect and serve until the connection ends or `stop` is called."""
         session = secrets.token_hex(8)
-        connection = Connection(
-            self._settings.broker,
-            find_login(self._settings, "api"),
-            f"@api-{self._instance}",
-            self._sign(session, "offline", "lost"),
-            self._deliver,
-            self.wake,
-        )
-        connection.open([every_host(RECEIPT), f"{SERVICES}/+/+"])
-        if connection.maximum_packet_bytes:
-            self._forwarder.max_bytes = min(self._largest_bytes, connection.maximum_packet_bytes - HEADER_BYTES)
-        self._session = session
-        self._connection = connection
+        connection = await self._connect(session)
+        self._pause_seconds = SHORTEST_PAUSE_SECONDS
+        pings = asyncio.create_task(connection.keep_alive())
+        publisher = self._publisher = Publisher(connection)
         log.info("connected to the broker %s", self._settings.broker)
+        try:
+            await self._serve(connection, publisher, session)
+        finally:
+            await self._leave(connection, publisher, session)
+            pings.cancel()
+
+    async def _connect(self, session: str) -> Connection:
+        credential = find_login(self._settings, "api")
+        packet = mqtt5.ConnectPacket(
+            f"@api-{self._instance}", username=credential.user, password=credential.password.encode(), clean_start=True,
+            will=retained_will(service_topic("api", self._instance), self._sign(session, "offline", "lost").payload),
+            keep_alive=KEEP_ALIVE_SECONDS,
+        )  # fmt: skip
+        connection = await connect(self._settings.broker, packet, self._deliver)
+        connection.closed.add_done_callback(lambda _: self.wake())
+        try:
+            await connection.subscribe([_heard(every_host(RECEIPT)), _heard(f"{SERVICES}/+/+")])
+        except BaseException:
+            connection.abort()
+            raise
+        largest = connection.accepted.result().max_packet_size
+        if largest:
+            self._forwarder.max_bytes = min(self._largest_bytes, largest - HEADER_BYTES)
         return connection
 
-    def _serve(self, connection: Connection) -> None:
+    async def _serve(self, connection: Connection, publisher: Publisher, session: str) -> None:
         """Forward, delete and give signs of life until the connection ends or `stop` is called."""
         next_sign = time.monotonic()
-        while not (self._stopping.is_set() or connection.lost.is_set()):
-            self._take_receipts()
+        while not (self._stopping or connection.closed.done()):
+            taken, self._receipts = self._receipts, []
+            for batch in await asyncio.to_thread(self._work_off, taken):
+                self._forward(publisher, batch)
             now = time.monotonic()
-            for batch in self._forwarder.due(now):
-                self._forward(connection, batch)
             if now >= next_sign:
-                connection.publish(self._sign(self._session, "online", "start"), lambda _code: None)
+                publisher.publish(self._sign(session, "online", "start"), lambda _code: None)
                 next_sign = now + SIGN_OF_LIFE_SECONDS
             # nothing here is due to a second; what cannot wait wakes
-            self._wake.wait(1.0)
-            self._wake.clear()
+            await self._wait_for_wake(1.0)
 
-    def _leave(self, connection: Connection) -> None:
-        self._connection = None
-        if self._stopping.is_set() and not connection.lost.is_set():
-            said = threading.Event()
-            connection.publish(self._sign(self._session, "offline", "stop"), lambda _code: said.set())
-            said.wait(1.0)
-        else:
-            self._trouble = f"the connection ended: {connection.reason}"
-            log.warning("the broker is away: %s", connection.reason)
-        connection.close()
+    def _work_off(self, receipts: list[bytes]) -> list[Batch]:
+        """In a thread: delete what receipts name, many in one flush, and read what is to be published now."""
+        try:
+            self._forwarder.receipts(receipts)
+        except Unavailable as error:
+            # the batches go out again, and their receipts come again
+            log.warning("the gateway's spool cannot be written: %s", error)
+        return self._forwarder.due(time.monotonic())
+
+    async def _leave(self, connection: Connection, publisher: Publisher, session: str) -> None:
+        self._publisher = None
+        if self._stopping and not connection.closed.done():
+            said = asyncio.Event()
+            publisher.publish(self._sign(session, "offline", "stop"), lambda _code: said.set())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await said.wait()
+        elif connection.closed.done():
+            self._trouble = f"the connection ended: {connection.closed.result()}"
+            log.warning("the broker is away: %s", connection.closed.result())
+        await connection.leave()
         self._forwarder.disconnected(time.monotonic())
         self.signs.forget()
-        self._take_receipts()
 
-    def _forward(self, connection: Connection, batch: Batch) -> None:
+    def _forward(self, publisher: Publisher, batch: Batch) -> None:
         def settle(code: int | None) -> None:
             if code == SUCCESS:
                 self._forwarder.acknowledged(batch)
@@ -211,38 +236,37 @@ class Bridge:
             response_topic=host_topic(batch.host, RECEIPT),
             correlation=self._forwarder.correlation(batch),
         )
-        connection.publish(message, settle)
+        publisher.publish(message, settle)
 
-    def _deliver(self, message: MQTTMessage) -> None:
-        """On the network thread: hand on a receipt or a sign of life."""
-        if message.topic.startswith(SERVICES):
-            if (
-                self.signs.record(message.topic, bytes(message.payload), message.retain)
-                and "/ingestor/" in message.topic
-            ):
-                # an ingestor has come up: what nobody took (0x10) need not wait for its delay
-                self._forwarder.disconnected(time.monotonic())
-                self._wake.set()
-            return
-        correlation = getattr(message.properties, "CorrelationData", None)
-        if correlation is not None:
-            self._receipts.put(correlation)
-            self._wake.set()
-
-    def _take_receipts(self) -> None:
-        """Delete what the receipts that have come in name: many in one flush."""
-        taken = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                taken.append(self._receipts.get_nowait())
-        try:
-            self._forwarder.receipts(taken)
-        except Unavailable as error:
-            # the batches go out again, and their receipts come again
-            log.warning("the gateway's spool cannot be written: %s", error)
+    def _deliver(self, _connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
+        """Hand on receipts and signs of life."""
+        for packet in packets:
+            if packet.topic.startswith(SERVICES):
+                if self.signs.record(packet.topic, packet.payload, packet.retain) and "/ingestor/" in packet.topic:
+                    # an ingestor has come up: what nobody took (0x10) need not wait for its delay
+                    self._forwarder.disconnected(time.monotonic())
+                    self.wake()
+            elif packet.correlation_data is not None:
+                self._receipts.append(packet.correlation_data)
+                self.wake()
 
     def _sign(self, session: str, state: State, reason: Reason) -> Message:
         spool = self._forwarder.spool
         parts = {"spool": "ok" if spool.used_bytes() < spool.limit_bytes else "full"}
         status = ServiceStatus(state, session, utc_now(), reason, parts=parts)
         return Message(service_topic("api", self._instance), encode(status), retain=True)
+
+
+@cache
+def _beat(os_type: OsType) -> tuple[bytes, int]:
+    """The heartbeat of an HTTP agent, and for how many seconds the broker keeps it.
+
+    Two intervals: what waited on the broker is dated back by how much of this is gone.
+    """
+    beat = Heartbeat(os_type)
+    return encode(beat), int(2 * beat.interval_s)
+
+
+def _heard(pattern: str) -> mqtt5.TopicFilter:
+    """At QoS 0; what is retained comes once, and is marked so."""
+    return mqtt5.TopicFilter(pattern, max_qos=mqtt5.QoS.AT_MOST_ONCE, retain_as_published=False)

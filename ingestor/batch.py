@@ -11,7 +11,7 @@ from core import topics
 from core.errors import Invalid
 from core.messages import Event
 from ingestor.decode import check_info, decode_events, decode_heartbeat
-from mqtt.session import Connection
+from mqtt.connection import Connection
 from store import Beat, DeadLetter
 
 MAX_EVENTS = 5_000

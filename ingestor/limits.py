@@ -12,7 +12,7 @@ from core.clock import utc_now
 from core.errors import Unavailable
 from ingestor.meter import PATIENT_SECONDS, Excess, Meter
 from ingestor.metrics import Metrics
-from mqtt.session import Connection
+from mqtt.connection import Connection
 from store import Store
 
 log = logging.getLogger("ingestor.limits")

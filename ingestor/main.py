@@ -19,7 +19,8 @@ from core.messages import SIGN_OF_LIFE_SECONDS, Reason, ServiceStatus, State, en
 from core.settings import Settings
 from ingestor.metrics import Metrics
 from ingestor.write import Writer
-from mqtt.session import RECEIVE_MAXIMUM, Session, retained_will
+from mqtt.connection import retained_will
+from mqtt.session import RECEIVE_MAXIMUM, Session
 from store import Store, open_store
 from store.slots import Slot
 

@@ -27,7 +27,7 @@ from core.messages import DeadNotice, encode
 from ingestor.batch import Batch
 from ingestor.limits import Limits
 from ingestor.metrics import Metrics
-from mqtt.session import Connection
+from mqtt.connection import Connection
 from store import DeadLetter, Store, Unstorable, WriteBatch, Written
 
 log = logging.getLogger("ingestor.write")

@@ -9,7 +9,7 @@ from core import topics
 from core.clock import utc_now
 from core.ids import stable_id
 from core.messages import CLONE, OS_TYPES, Alert, Event, check_os_type, encode
-from mqtt.session import Connection
+from mqtt.connection import Connection
 from store import Store
 from store.found_alerts import Finding, Subject
 from watch.clones import Clones, Sighting

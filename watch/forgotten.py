@@ -12,7 +12,7 @@ from collections.abc import Collection
 
 from core.clock import utc_now
 from core.text import printable
-from mqtt.session import Connection
+from mqtt.connection import Connection
 from store import HeldVerdict, Store
 from watch.fleet import Fleet
 from watch.hearing import Hearing

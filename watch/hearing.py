@@ -18,7 +18,7 @@ import msgspec
 
 from core import topics
 from core.messages import DEFAULT_INTERVAL_SECONDS, STATUS_EXPIRY_SECONDS, Status
-from mqtt.session import Connection
+from mqtt.connection import Connection
 from mqtt.signs import Signs
 from watch.clones import Clones
 from watch.fleet import Fleet

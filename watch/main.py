@@ -26,7 +26,8 @@ from core.errors import HeimdallError, Invalid
 from core.home import Credential, Home, find_login
 from core.messages import SIGN_OF_LIFE_SECONDS, Alert, Reason, ServiceStatus, State, encode
 from core.settings import Settings
-from mqtt.session import Session, retained_will
+from mqtt.connection import retained_will
+from mqtt.session import Session
 from store import HeldVerdict, Signal, Store, open_store
 from store.slots import Slot
 from watch.clone_alerts import CloneAlerts

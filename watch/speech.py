@@ -8,7 +8,7 @@ import msgspec
 
 from core import topics
 from core.messages import Alert, Verdict, encode
-from mqtt.session import Connection
+from mqtt.connection import Connection
 from store import HeldVerdict
 
 # hears of alerts that were opened and resolved

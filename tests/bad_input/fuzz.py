@@ -29,7 +29,7 @@ from core.clock import rfc3339, utc_now
 from core.messages import DeadNotice, Event, encode
 from core.topics import DEAD, EVENTS, host_topic
 from ingestor.batch import Batch
-from mqtt.session import Connection
+from mqtt.connection import Connection
 from store import Store, WriteBatch, open_store
 from store.events import make_rows
 from store.tables import BODY_COLUMNS, logs

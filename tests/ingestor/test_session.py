@@ -9,7 +9,8 @@ import pytest
 from core.home import Credential
 from core.settings import BrokerAddress
 from ingestor.batch import Batch, waited_seconds
-from mqtt.session import Connection, Session
+from mqtt.connection import Connection
+from mqtt.session import Session
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SUBACK = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]).write()

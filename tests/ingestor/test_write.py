@@ -18,7 +18,8 @@ from core.settings import BrokerAddress
 from ingestor.batch import MAX_EVENTS, Batch
 from ingestor.decode import decode_events
 from ingestor.write import WAITING_BATCHES, Work, Writer
-from mqtt.session import Connection, Session
+from mqtt.connection import Connection
+from mqtt.session import Session
 from store import EventFilter, Store, open_store
 
 SUBACK = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]).write()
