@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from api.access import Needs, PartsOf
+from api.access import Needs, PartsOf, get_parts
 from api.answers import HOST_SCHEMA, SYSTEM_STATUS_BODY, Recorded
 from api.body import answer_json, decode_json, read_body
 from api.intake import Defaults, fit_os_type
@@ -23,7 +25,8 @@ MAX_INFO_BYTES = 64 * 1024
 
 router = APIRouter(tags=["agents"])
 
-Agent = Annotated[Key, Depends(Needs("agent"))]
+_needs_agent = Needs("agent")
+Agent = Annotated[Key, Depends(_needs_agent)]
 
 
 _NAMES = ("source_host", "os_type")
@@ -61,7 +64,6 @@ async def read_defaults(request: Request) -> Defaults:
 Said = Annotated[Defaults, Depends(read_defaults)]
 
 
-@router.post("/heartbeat", response_model=Recorded, openapi_extra=SAID, summary="Say that a host is alive")
 async def post_heartbeat(parts: PartsOf, caller: Agent, said: Said) -> Response:
     """Answers when the broker has the heartbeat; 503 when it is away or nobody takes it (PUBACK 0x10)."""
     if not said.host:
@@ -72,6 +74,25 @@ async def post_heartbeat(parts: PartsOf, caller: Agent, said: Said) -> Response:
     (await parts.voices.of(caller)).check(host)
     await parts.bridge.report_heartbeat(host, os_type)
     return _answer_recorded(f"Heartbeat recorded for {host}")
+
+
+class _Quick(APIRoute):
+    """The route of a fleet's heartbeats: what the framework does to find out what an endpoint needs takes twice as long
+    as all the rest."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def handle(request: Request) -> Response:
+            parts = get_parts(request)
+            caller = await _needs_agent(request, parts, request.headers.get("api-key"), None)
+            return await post_heartbeat(parts, caller, await read_defaults(request))
+
+        return handle
+
+
+router.add_api_route(
+    "/heartbeat", post_heartbeat, methods=["POST"], response_model=Recorded, openapi_extra=SAID,
+    summary="Say that a host is alive", route_class_override=_Quick,
+)  # fmt: skip
 
 
 @router.post(
