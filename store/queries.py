@@ -39,8 +39,6 @@ def read_events(
     rest: int | None = None
     with database.reading() as connection:
         query = select(logs).where(*conditions(wanted, database)).order_by(logs.c.id.desc())
-        if before is not None:
-            query = query.where(logs.c.id < before)
         newest = database.newest_id(connection)
         newest = newest if before is None else min(newest, before - 1)
         span = find_span(connection, newest, wanted.since, wanted.until)

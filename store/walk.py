@@ -85,8 +85,9 @@ def _unbroken(run: Sequence[int]) -> int:
 
 def _lies_in(run: Sequence[int], span: Span, indexed: bool) -> ColumnElement[bool]:
     lowest, highest = max(span.lowest, run[-1] * SEGMENT_ROWS), min(span.highest, (run[0] + 1) * SEGMENT_ROWS - 1)
-    lies_between = logs.c.id.between(lowest, highest)
     if not indexed:
-        return lies_between
-    # of one segment the index gives the rows in the order of their ids
-    return and_(segment == run[0] if len(run) == 1 else segment.in_(run), lies_between)
+        return logs.c.id.between(lowest, highest)
+    # in SQLite the index gives the rows of one segment in the order of their ids. The sum keeps PostgreSQL from taking
+    # the index on ids instead
+    lies_in = segment == run[0] if len(run) == 1 else segment.in_(run)
+    return and_(lies_in, (logs.c.id + 0).between(lowest, highest))
