@@ -39,7 +39,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "HEIMDALL_BROKER_URL",
         "mqtt://127.0.0.1:$HEIMDALL_MQTT_PORT",
-        "The MQTT 5 broker: `mqtt://` or `mqtts://`, on agents also `ws://` or `wss://`. With it `up` starts no broker.",
+        "The MQTT 5 broker: `mqtt://` or `mqtts://`, on agents `ws://` or `wss://` too. With it `up` starts no broker.",
     ),
     Setting(
         "HEIMDALL_ENROLL_TOKEN",
