@@ -25,7 +25,7 @@ def rfc3339(moment: datetime) -> str:
     """`2025-12-03T20:49:50.123456Z`: always six digits and UTC. A naive `moment` is taken as UTC."""
     if moment.tzinfo is not None and moment.tzinfo is not timezone.utc:
         moment = moment.astimezone(timezone.utc)
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return moment.isoformat("T", "microseconds")[:26] + "Z"
 
 
 def parse_time(text: str, key: str = "timestamp") -> datetime:
