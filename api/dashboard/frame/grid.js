@@ -26,7 +26,7 @@ const PRINTED = 2000;
 export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen, onView, ticked, onTick, onInside, class: more = "" }) {
   const body = useRef(null);
   const node = useRef(null);
-  const [range, setRange] = useState({ from: 0, until: 40, height: 36 });
+  const [range, setRange] = useState({ from: 0, until: 30, height: 36 });
   const [active, setActive] = useState(null); // the key of the row that the keyboard is on
   const activeIndex = active === null ? -1 : rows.findIndex((row) => keyOf(row) === active);
 

@@ -3,7 +3,7 @@
 import { makeCell } from "./cell.js";
 import { get } from "./rest.js";
 
-const FIRST = 60;
+const FIRST = 100; // more than a tall screen shows, so that one page is enough to begin with
 const FURTHER = 200;
 
 /**

@@ -1,5 +1,222 @@
-import { html } from "/vendor/preact.js";
+// The hosts: every one as a row, worst first. Filter, order and search are in the address.
 
-export function View() {
-  return html`<p class="muted">This view is being built.</p>`;
+import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact.js";
+import { Age, Bar24, DayAxis, ErrorNote, Grid, Icon, Ledger, Lead, Loading, NoMatch, PageList, StateWord, SystemIcon } from "/frame.js";
+import { DAY_MS, SYSTEM_TYPES, announce, calmly, change, countOf, go, inWords, linkTo, listen, needing, number, serverNow } from "/frame.js";
+import { shownState, stateOf, systemName, toast, useCell, useKeys, useMay, useTitle, whatIsKnown, withChanges, zoneName } from "/frame.js";
+
+const MINUTE_MS = 60_000;
+const TYPED_MS = 250; // after the last letter
+const FILTERS = ["q", "state", "os_type", "tag"];
+
+/** The path of a page of hosts for what the address asks. */
+function pathFor(query) {
+  const asked = new URLSearchParams();
+  for (const name of [...FILTERS, "sort"]) for (const value of query.getAll(name)) if (value) asked.append(name, value);
+  return (cursor, limit) => {
+    const path = new URLSearchParams(asked);
+    path.set("limit", String(limit));
+    // to the minute: what is asked again and again is asked in the same words
+    path.set("outages_since", new Date(Math.floor((serverNow() - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString());
+    if (cursor) path.set("cursor", cursor);
+    return `/hosts?${path}`;
+  };
+}
+
+/** The rows that the address asks for, kept fresh; `stay()` says whether the reader is in the list. */
+function useHosts(query, view, stay) {
+  const asked = withChanges(query, {}).toString();
+  const list = useMemo(() => new PageList({ pathOf: pathFor(query), rowsOf: (content) => content.hosts, keyOf: (host) => host.hostname }), [asked]);
+  useEffect(() => {
+    const refresh = calmly(() => list.refresh(view.current.from, view.current.until, stay()), 5000);
+    list.start();
+    const ends = [
+      listen("verdict", ({ hostname, ...changes }) => {
+        list.patch(hostname, changes);
+        refresh.soon();
+      }),
+      listen("tick", refresh.soon),
+      listen("reset", refresh.now),
+    ];
+    return () => {
+      for (const end of ends) end();
+      refresh.end();
+      list.end();
+    };
+  }, [list]);
+  return [list, useCell(list.state)];
+}
+
+function Tags({ tags }) {
+  if (tags.length === 0) return null;
+  const shown = tags.slice(0, 2);
+  return html`<span class="tags">${shown.map((tag) => html`<a key=${tag} class="tag" tabindex="-1" href=${linkTo("hosts", { query: { tag } })} title=${`Hosts with the tag ${tag}`}>${tag}</a>`)}
+    ${tags.length > shown.length && html`<span class="tag" title=${tags.join(", ")}>+${tags.length - shown.length}</span>`}</span>`;
+}
+
+function scoreTone(score) {
+  return score < 50 ? "low" : score < 80 ? "fair" : "";
+}
+
+function columnsFor({ now, ticked, onTick }) {
+  const tick = {
+    key: "tick", name: html`<span class="vh">Chosen</span>`,
+    cell: (host) => html`<input type="checkbox" tabindex="-1" aria-label=${`Choose ${host.hostname}`} checked=${ticked.has(host.hostname)} onChange=${() => onTick(host.hostname)} />`,
+  };
+  const columns = [
+    { key: "state", name: "State", sort: "state", cell: (host) => html`<${StateWord} state=${shownState(host)} />` },
+    {
+      key: "host", name: "Host", sort: "hostname",
+      cell: (host) => html`<span><${SystemIcon} type=${host.os_type} label=${systemName(host.os_type)} /><a tabindex="-1" href=${linkTo("hosts", { rest: [host.hostname] })} title=${host.hostname}>${host.hostname}</a></span>`,
+    },
+    { key: "seen", name: "Last heard", sort: "last_seen", first: "-last_seen", class: "num", cell: (host) => html`<${Age} at=${host.last_seen} ago />` },
+    {
+      key: "say", name: "What we know",
+      cell: (host) => html`<span><span class="words" title=${whatIsKnown(host, now)}>${whatIsKnown(host, now)}</span><${Tags} tags=${host.tags} /></span>`,
+    },
+    { key: "bar", name: html`<${DayAxis} now=${now} />`, cell: (host) => html`<${Bar24} host=${host} now=${now} />` },
+    { key: "events", name: "Events", sort: "total_events", first: "-total_events", class: "num", cell: (host) => html`<span class=${host.total_events === 0 ? "faint" : ""}>${number(host.total_events)}</span>` },
+    { key: "score", name: "Score", sort: "score", class: "num", cell: (host) => (host.score === null ? html`<span class="faint">–</span>` : html`<span class=${`c-score ${scoreTone(host.score)}`}>${Math.round(host.score)}</span>`) },
+  ];
+  return onTick ? [tick, ...columns] : columns;
+}
+
+function FilterBar({ query }) {
+  const field = useRef(null);
+  const timer = useRef(0);
+  const asked = query.get("q") ?? "";
+  useEffect(() => {
+    // what was typed stands; what came with the address is shown
+    if (document.activeElement !== field.current) field.current.value = asked;
+  }, [asked]);
+  const type = () => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => change({ q: field.current.value.trim() }, { replace: true }), TYPED_MS);
+  };
+  const clear = () => {
+    clearTimeout(timer.current);
+    field.current.value = "";
+    change({ q: null }, { replace: true });
+  };
+  const onKeyDown = (event) => {
+    if (event.key !== "Escape") return;
+    if (field.current.value) clear();
+    else field.current.blur();
+  };
+  useKeys([{ keys: "/", say: "Search", run: () => (field.current.focus(), field.current.select()) }]);
+  const tags = query.getAll("tag");
+  return html`<div class="filters">
+    <div class="search"><label><${Icon} name="n-search" /><span class="vh">Part of a host's name</span>
+      <input ref=${field} type="search" placeholder="Part of a name" spellcheck=${false} autocomplete="off" maxlength="253" onInput=${type} onKeyDown=${onKeyDown} /></label></div>
+    ${tags.map((tag) => html`<button type="button" class="tok" key=${tag} onClick=${() => change({ tag: null })} aria-label=${`No longer only the tag ${tag}`}>tag: ${tag}<${Icon} name="n-no" /></button>`)}
+    <label><span class="vh">System</span><select value=${query.get("os_type") ?? ""} onChange=${(event) => change({ os_type: event.target.value })}>
+      <option value="">All systems</option>${SYSTEM_TYPES.map((type) => html`<option key=${type} value=${type}>${systemName(type)}</option>`)}</select></label>
+  </div>`;
+}
+
+/** The filter of `query` in words, such as "web", crashed, Linux. */
+function filterWords(query) {
+  const said = [];
+  if (query.get("q")) said.push(`“${query.get("q")}”`);
+  for (const key of query.getAll("state")) said.push(stateOf(key).word.toLowerCase());
+  if (query.get("os_type")) said.push(systemName(query.get("os_type")));
+  for (const tag of query.getAll("tag")) said.push(`the tag ${tag}`);
+  return said.join(", ");
+}
+
+function leadFor(summary, query, state) {
+  const words = filterWords(query);
+  if (words && state.total !== null) return `${countOf(state.total, "host matches", "hosts match")} ${words}`;
+  if (!summary) return "Hosts";
+  const { total, states } = summary.hosts;
+  const need = needing(states);
+  if (need > 0) return `${number(need)} of ${countOf(total, "host needs", "hosts need")} you`.replace(/^(\d+) of 1 host needs/, "The one host needs").replace(/^1 of (.*) hosts need you$/, "1 of $1 hosts needs you");
+  return states.online === total ? (total === 1 ? "The one host is online" : `All ${number(total)} hosts are online`) : `None of ${countOf(total, "host", "hosts")} needs you`;
+}
+
+const ACTIONS = [
+  { key: "acknowledge", word: "Acknowledge", keys: "a" },
+  { key: "silence", word: "Silence", keys: "s" },
+  { key: "maintenance", word: "Maintenance", keys: "w" },
+  { key: "remove", word: "Delete", keys: "" },
+];
+
+function Chosen({ ticked, clear, done }) {
+  const [dialog, setDialog] = useState(null);
+  const hosts = [...ticked];
+  // most visits change nothing: what does is fetched when it is needed
+  const begin = async (key) => {
+    try {
+      const actions = await import("/views/host-actions.js");
+      setDialog({ Form: actions[key] });
+    } catch (error) {
+      toast(`This cannot be done now: ${inWords(error)}`, { failed: true });
+    }
+  };
+  useKeys(ACTIONS.filter((one) => one.keys).map((one) => ({ keys: one.keys, say: `${one.word} what is chosen`, run: () => begin(one.key) })), [ticked]);
+  useKeys([{ keys: "Escape", say: "Choose nothing", run: clear }], [ticked]);
+  const finish = (text) => {
+    toast(text);
+    clear();
+    done();
+  };
+  return html`<div class="chosen" role="group" aria-label="What is chosen">
+    <b>${countOf(hosts.length, "host", "hosts")} chosen</b>
+    ${ACTIONS.map((one) => html`<button type="button" class="btn sm" key=${one.key} onClick=${() => begin(one.key)}>${one.word}</button>`)}
+    <button type="button" class="btn sm quiet" onClick=${clear}>Clear</button>
+    ${dialog && html`<${dialog.Form} hosts=${hosts} close=${() => setDialog(null)} done=${finish} />`}
+  </div>`;
+}
+
+/** The view at `#/hosts`. */
+export function View({ query, summary }) {
+  const may = useMay("operate");
+  const [ticked, setTicked] = useState(new Set());
+  const [now, setNow] = useState(serverNow);
+  const inside = useRef(false);
+  const view = useRef({ from: 0, until: 40 });
+  const [list, state] = useHosts(query, view, () => inside.current);
+  const content = summary.content;
+  const lead = leadFor(content, query, state);
+  const words = filterWords(query);
+  useTitle(lead);
+
+  useEffect(() => setNow(serverNow()), [state]);
+  useEffect(() => {
+    if (words && state.total !== null) announce(`${countOf(state.total, "host matches", "hosts match")}`);
+  }, [words, state.total]);
+
+  const tick = (key) => setTicked((before) => {
+    const after = new Set(before);
+    if (!after.delete(key)) after.add(key);
+    return after;
+  });
+  const sort = query.get("sort") ?? "state";
+  const clearFilter = () => change(Object.fromEntries(FILTERS.map((name) => [name, null])));
+  const onView = (from, until) => {
+    view.current = { from, until };
+    if (until + 40 > state.rows.length && !state.done && !state.loading) list.more();
+  };
+  const columns = useMemo(() => columnsFor({ now, ticked, onTick: may ? tick : undefined }), [now, ticked, may]);
+  const linkOf = (keys) => linkTo("hosts", { query: withChanges(query, { state: keys }) });
+
+  if (content?.hosts.total === 0 && !words && state.rows.length === 0) {
+    return html`<div class="empty"><p class="lead-t" role="status">No hosts yet</p><p class="muted">A host is seen here seconds after its first heartbeat; nothing has to be reloaded.</p>
+      <p><a class="btn pri" href=${linkTo("enroll")}>Add the first host</a></p></div>`;
+  }
+  const shown = state.rows.length;
+  return html`<${Lead} title=${lead} />
+    <div class="hosts-top">
+      ${content && html`<${Ledger} all states=${content.hosts.states} total=${content.hosts.total} current=${query.getAll("state")} linkOf=${linkOf} />`}
+      <${FilterBar} query=${query} />
+      ${ticked.size > 0 && html`<${Chosen} ticked=${ticked} clear=${() => setTicked(new Set())} done=${() => list.refresh(view.current.from, view.current.until, false)} />`}
+      ${state.error && html`<${ErrorNote} what="The hosts cannot be had." error=${state.error} again=${() => list.refresh(view.current.from, view.current.until, false)} />`}
+      ${state.waiting > 0 && html`<button type="button" class="btn sm waits" onClick=${() => list.settle()}>${countOf(state.waiting, "row has", "rows have")} changed place: show the new order</button>`}
+      ${state.loading && html`<${Loading} what="Loading hosts" lead=${false} rows=${12} />`}
+      ${!state.loading && shown === 0 && !state.error && html`<${NoMatch} what=${`No host matches ${words}.`} clear=${clearFilter} />`}
+      ${shown > 0 && html`<section><${Grid} class=${`hosts ${may ? "ticks" : ""}`} label=${`Hosts, times in ${zoneName()}`} columns=${columns} rows=${state.rows} total=${state.total} keyOf=${(host) => host.hostname}
+          sort=${sort} onSort=${(next) => change({ sort: next === "state" ? null : next })} onOpen=${(host) => go("hosts", { rest: [host.hostname] })} onView=${onView}
+          ticked=${ticked} onTick=${may ? tick : undefined} onInside=${(is) => (inside.current = is)} />
+        <p class="grid-foot" aria-hidden="true">${state.done ? `${countOf(shown, "host", "hosts")}. Times in ${zoneName()}.` : `${number(shown)} of ${number(state.total ?? shown)} are loaded; the others come as you scroll.`}</p></section>`}
+    </div>`;
 }
