@@ -11,6 +11,7 @@ export * from "./frame/pages.js";
 export * from "./frame/states.js";
 export * from "./frame/icon.js";
 export * from "./frame/parts.js";
+export * from "./frame/firsthost.js";
 export * from "./frame/bars.js";
 export * from "./frame/keys.js";
 export * from "./frame/dialog.js";

@@ -71,6 +71,18 @@ export function DayAxis({ now }) {
     ${fits && html`<span class="at" style=${{ left: `${midnight}%` }}>00:00</span>`}<span>now</span></span>`;
 }
 
+const STEPS_MINUTES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080];
+
+/** Round times between `from` and `until`, at most five: `at`, and `x` in percent. None is so near to an end that its words would stand out. */
+export function ticksOf(from, until) {
+  const step = (STEPS_MINUTES.find((minutes) => (until - from) / (minutes * 60_000) <= 5) ?? 10_080) * 60_000;
+  // round in the reader's zone: 06:00 there is not 06:00 UTC
+  const offset = new Date(until).getTimezoneOffset() * 60_000;
+  const ticks = [];
+  for (let at = Math.ceil((from - offset) / step) * step + offset; at <= until; at += step) ticks.push({ at, x: ((at - from) / (until - from)) * 100 });
+  return ticks.filter(({ x }) => x > 4 && x < 96);
+}
+
 /** A round number at or above `most`, which half of it is whole too. */
 export function roundUp(most) {
   if (most <= 2) return 2;
@@ -80,15 +92,15 @@ export function roundUp(most) {
 
 /**
  * Counts over time as bars from zero, with two grid lines; `label` says in words what they show.
- * @param {{counts: number[], from: number, until: number, label: string, tone?: string, height?: number}} props
+ * @param {{counts: number[], from: number, until: number, label: string, tone?: string}} props
  */
-export function CountBars({ counts, from, until, label, tone = "f-count", height = 72 }) {
+export function CountBars({ counts, from, until, label, tone = "f-count" }) {
   const top = roundUp(Math.max(...counts, 0));
   const width = 100 / counts.length;
-  const ticks = [0.25, 0.5, 0.75].map((share) => ({ x: share * 100, at: from + (until - from) * share }));
+  const ticks = ticksOf(from, until);
   return html`<div class="plot">
-    <div class="yax" style=${{ height: `${height}px` }} aria-hidden="true"><span>${number(top)}</span><span>${number(top / 2)}</span><span>0</span></div>
-    <svg class="bars" style=${{ height: `${height}px` }} role="img" aria-label=${label}>
+    <div class="yax" aria-hidden="true"><span>${number(top)}</span><span>${number(top / 2)}</span><span>0</span></div>
+    <svg class="bars" role="img" aria-label=${label}>
       ${["0", "50%"].map((y) => html`<line key=${y} class="grid-line" x1="0" x2="100%" y1=${y} y2=${y} />`)}
       ${counts.map((count, index) => {
         const share = (count / top) * 100;

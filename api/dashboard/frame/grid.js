@@ -21,9 +21,10 @@ const PRINTED = 2000;
  * @param {(from: number, until: number) => void} props.onView the rows that are seen; asks for more at the end
  * @param {Set<string>} [props.ticked] the keys of the rows that are chosen
  * @param {(key: string) => void} [props.onTick] absent: rows cannot be ticked
+ * @param {(key: string|null) => void} [props.onActive] the row that the keyboard is on
  * @param {(inside: boolean) => void} [props.onInside] whether pointer or focus is in the list
  */
-export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen, onView, ticked, onTick, onInside, class: more = "" }) {
+export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen, onView, ticked, onTick, onInside, onActive, class: more = "" }) {
   const body = useRef(null);
   const node = useRef(null);
   const [range, setRange] = useState({ from: 0, until: 30, height: 36 });
@@ -55,6 +56,8 @@ export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen,
     };
   }, []);
   useEffect(() => onView(range.from, range.until), [range.from, range.until, rows.length]);
+
+  useEffect(() => onActive?.(active), [active]);
 
   const choose = (index) => {
     if (rows.length === 0) return;

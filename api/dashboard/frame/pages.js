@@ -35,8 +35,10 @@ export class PageList {
   /** Ask for the page behind the last; nothing happens when there is none, or one is under way. */
   more() {
     const last = this.pages.at(-1);
-    if (!last?.next || this.held) return Promise.resolve();
+    if (!last?.next) return Promise.resolve();
+    this.wanted = this.busy; // what is under way may end before the reader does
     return this.#work(async () => {
+      this.held = null; // it had not this page: the next refresh finds anew what has moved
       this.pages = [...this.pages, await this.#fetch(last.next, FURTHER)];
     });
   }
@@ -91,7 +93,7 @@ export class PageList {
   #take(fresh, stay) {
     const before = listKeys(this.pages, this.keyOf);
     const after = listKeys(fresh, this.keyOf);
-    const moved = after.slice(0, before.length).filter((key, index) => key !== before[index]).length + Math.max(0, before.length - after.length);
+    const moved = after.slice(0, before.length).filter((key, index) => key !== before[index]).length;
     if (!stay || moved === 0) {
       this.pages = fresh;
       this.held = null;
@@ -115,6 +117,7 @@ export class PageList {
       await job();
       this.busy = false;
       this.#show();
+      if (this.wanted) this.more();
     } catch (error) {
       this.busy = false;
       if (!this.ended.signal.aborted) this.state.set({ ...this.state.get(), loading: false, error });

@@ -65,13 +65,13 @@ function Leave() {
 
 function Side({ views, current, badges }) {
   const { name } = useCell(session);
-  return html`<div class="side">
+  return html`<aside class="side" aria-label="Heimdall">
     <a class="brand" href=${linkTo("overview")}><svg aria-hidden="true"><use href="#brand" /></svg><span class="word">Heimdall</span></a>
     <nav class="nav" aria-label="Main">${views.map((view) => html`<${NavLink} key=${view.name} view=${view} current=${current} badge=${badges[view.name]} />`)}</nav>
     <div class="side-end"><${Theme} />
       <p class="who"><span title=${name}>${name}</span><${Leave} /></p>
       <p><a href="/docs">REST API</a> · <button type="button" class="linklike" onClick=${showKeys}>Keys <kbd>?</kbd></button></p></div>
-  </div>`;
+  </aside>`;
 }
 
 const TABS = ["overview", "hosts", "events", "alerts"];

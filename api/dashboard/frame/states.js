@@ -38,8 +38,8 @@ export function shownState({ state, reason }) {
 export const needing = (states) => STATES.reduce((sum, one) => sum + (one.needs ? (states[one.key] ?? 0) : 0), 0);
 
 const SAY = {
-  crashed: (host, at) => `Connection broke ${at(host.since)} and did not come back, no goodbye`,
-  silent: (host, at) => `Last heard ${at(host.last_seen ?? host.since)}, then nothing: power, network or agent`,
+  crashed: (host, at) => `Connection broke ${at(host.since)}, no goodbye`,
+  silent: (host, at) => `Nothing since ${at(host.last_seen ?? host.since)}: power, network or agent`,
   zombie: (host, at) => `Session still open, no heartbeat since ${at(host.since)}: the agent hangs`,
   overdue: (host, at) => `Announced to be back by ${at(host.since)}, nothing heard since ${at(host.last_seen)}`,
   late: (host, at) => `Heartbeat missed; last heard ${at(host.last_seen)}`,

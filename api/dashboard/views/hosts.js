@@ -1,7 +1,7 @@
 // The hosts: every one as a row, worst first. Filter, order and search are in the address.
 
 import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact.js";
-import { Age, Bar24, DayAxis, ErrorNote, Grid, Icon, Ledger, Lead, Loading, NoMatch, PageList, StateWord, SystemIcon } from "/frame.js";
+import { Age, Bar24, DayAxis, ErrorNote, FirstHost, Grid, Icon, Ledger, Lead, Loading, NoMatch, PageList, StateWord, SystemIcon } from "/frame.js";
 import { DAY_MS, SYSTEM_TYPES, announce, calmly, change, countOf, go, inWords, linkTo, listen, needing, number, serverNow } from "/frame.js";
 import { shownState, stateOf, systemName, toast, useCell, useKeys, useMay, useTitle, whatIsKnown, withChanges, zoneName } from "/frame.js";
 
@@ -58,9 +58,10 @@ function scoreTone(score) {
   return score < 50 ? "low" : score < 80 ? "fair" : "";
 }
 
-function columnsFor({ now, ticked, onTick }) {
+function columnsFor({ now, ticked, onTick, onAll }) {
   const tick = {
-    key: "tick", name: html`<span class="vh">Chosen</span>`,
+    key: "tick",
+    name: html`<input type="checkbox" aria-label="Choose all that are loaded" checked=${ticked.size > 0} onChange=${onAll} />`,
     cell: (host) => html`<input type="checkbox" tabindex="-1" aria-label=${`Choose ${host.hostname}`} checked=${ticked.has(host.hostname)} onChange=${() => onTick(host.hostname)} />`,
   };
   const columns = [
@@ -135,37 +136,38 @@ function leadFor(summary, query, state) {
 }
 
 const ACTIONS = [
-  { key: "acknowledge", word: "Acknowledge", keys: "a" },
-  { key: "silence", word: "Silence", keys: "s" },
-  { key: "maintenance", word: "Maintenance", keys: "w" },
+  { key: "acknowledge", word: "Acknowledge", keys: "a", say: "Acknowledge" },
+  { key: "silence", word: "Silence", keys: "s", say: "Silence" },
+  { key: "maintenance", word: "Maintenance", keys: "w", say: "Announce maintenance" },
   { key: "remove", word: "Delete", keys: "" },
 ];
 
-function Chosen({ ticked, clear, done }) {
+function Chosen({ ticked, clear, begin }) {
+  useKeys([{ keys: "Escape", say: "Choose nothing", run: clear }], [ticked]);
+  return html`<div class="chosen" role="group" aria-label="What is chosen">
+    <b>${countOf(ticked.size, "host", "hosts")} chosen</b>
+    ${ACTIONS.map((one) => html`<button type="button" class="btn sm" key=${one.key} onClick=${() => begin(one.key)}>${one.word}</button>`)}
+    <button type="button" class="btn sm quiet" onClick=${clear}>Clear</button>
+  </div>`;
+}
+
+/** The dialog of what is done to `hosts`, fetched when it is first needed: most visits change nothing. */
+function useAction(done) {
   const [dialog, setDialog] = useState(null);
-  const hosts = [...ticked];
-  // most visits change nothing: what does is fetched when it is needed
-  const begin = async (key) => {
+  const begin = async (key, hosts) => {
+    if (hosts.length === 0) return;
     try {
       const actions = await import("/views/host-actions.js");
-      setDialog({ Form: actions[key] });
+      setDialog({ Form: actions[key], hosts });
     } catch (error) {
       toast(`This cannot be done now: ${inWords(error)}`, { failed: true });
     }
   };
-  useKeys(ACTIONS.filter((one) => one.keys).map((one) => ({ keys: one.keys, say: `${one.word} what is chosen`, run: () => begin(one.key) })), [ticked]);
-  useKeys([{ keys: "Escape", say: "Choose nothing", run: clear }], [ticked]);
   const finish = (text) => {
     toast(text);
-    clear();
     done();
   };
-  return html`<div class="chosen" role="group" aria-label="What is chosen">
-    <b>${countOf(hosts.length, "host", "hosts")} chosen</b>
-    ${ACTIONS.map((one) => html`<button type="button" class="btn sm" key=${one.key} onClick=${() => begin(one.key)}>${one.word}</button>`)}
-    <button type="button" class="btn sm quiet" onClick=${clear}>Clear</button>
-    ${dialog && html`<${dialog.Form} hosts=${hosts} close=${() => setDialog(null)} done=${finish} />`}
-  </div>`;
+  return [dialog && html`<${dialog.Form} hosts=${dialog.hosts} close=${() => setDialog(null)} done=${finish} />`, begin];
 }
 
 /** The view at `#/hosts`. */
@@ -174,6 +176,7 @@ export function View({ query, summary }) {
   const [ticked, setTicked] = useState(new Set());
   const [now, setNow] = useState(serverNow);
   const inside = useRef(false);
+  const active = useRef(null);
   const view = useRef({ from: 0, until: 40 });
   const [list, state] = useHosts(query, view, () => inside.current);
   const content = summary.content;
@@ -191,32 +194,42 @@ export function View({ query, summary }) {
     if (!after.delete(key)) after.add(key);
     return after;
   });
+  const clear = () => setTicked(new Set());
+  const tickAll = () => (ticked.size > 0 ? clear() : setTicked(new Set(state.rows.map((host) => host.hostname))));
+  const reload = () => list.refresh(view.current.from, view.current.until, false);
+  const [dialog, begin] = useAction(() => {
+    clear();
+    reload();
+  });
+  // what is ticked; with nothing ticked, the row that the keyboard is on
+  const beginChosen = (key) => begin(key, ticked.size > 0 ? [...ticked] : [active.current].filter((one) => one !== null));
+  useKeys(may ? ACTIONS.filter((one) => one.keys).map((one) => ({ keys: one.keys, say: one.say, run: () => beginChosen(one.key) })) : [], [ticked, may]);
   const sort = query.get("sort") ?? "state";
   const clearFilter = () => change(Object.fromEntries(FILTERS.map((name) => [name, null])));
   const onView = (from, until) => {
     view.current = { from, until };
     if (until + 40 > state.rows.length && !state.done && !state.loading) list.more();
   };
-  const columns = useMemo(() => columnsFor({ now, ticked, onTick: may ? tick : undefined }), [now, ticked, may]);
+  const columns = useMemo(() => columnsFor({ now, ticked, onTick: may ? tick : undefined, onAll: tickAll }), [now, ticked, may, state.rows]);
   const linkOf = (keys) => linkTo("hosts", { query: withChanges(query, { state: keys }) });
 
   if (content?.hosts.total === 0 && !words && state.rows.length === 0) {
-    return html`<div class="empty"><p class="lead-t" role="status">No hosts yet</p><p class="muted">A host is seen here seconds after its first heartbeat; nothing has to be reloaded.</p>
-      <p><a class="btn pri" href=${linkTo("enroll")}>Add the first host</a></p></div>`;
+    return html`<${FirstHost} />`;
   }
   const shown = state.rows.length;
   return html`<${Lead} title=${lead} />
     <div class="hosts-top">
       ${content && html`<${Ledger} all states=${content.hosts.states} total=${content.hosts.total} current=${query.getAll("state")} linkOf=${linkOf} />`}
       <${FilterBar} query=${query} />
-      ${ticked.size > 0 && html`<${Chosen} ticked=${ticked} clear=${() => setTicked(new Set())} done=${() => list.refresh(view.current.from, view.current.until, false)} />`}
-      ${state.error && html`<${ErrorNote} what="The hosts cannot be had." error=${state.error} again=${() => list.refresh(view.current.from, view.current.until, false)} />`}
+      ${ticked.size > 0 && html`<${Chosen} ticked=${ticked} clear=${clear} begin=${beginChosen} />`}
+      ${state.error && html`<${ErrorNote} what="The hosts cannot be had." error=${state.error} again=${reload} />`}
       ${state.waiting > 0 && html`<button type="button" class="btn sm waits" onClick=${() => list.settle()}>${countOf(state.waiting, "row has", "rows have")} changed place: show the new order</button>`}
       ${state.loading && html`<${Loading} what="Loading hosts" lead=${false} rows=${12} />`}
       ${!state.loading && shown === 0 && !state.error && html`<${NoMatch} what=${`No host matches ${words}.`} clear=${clearFilter} />`}
       ${shown > 0 && html`<section><${Grid} class=${`hosts ${may ? "ticks" : ""}`} label=${`Hosts, times in ${zoneName()}`} columns=${columns} rows=${state.rows} total=${state.total} keyOf=${(host) => host.hostname}
           sort=${sort} onSort=${(next) => change({ sort: next === "state" ? null : next })} onOpen=${(host) => go("hosts", { rest: [host.hostname] })} onView=${onView}
-          ticked=${ticked} onTick=${may ? tick : undefined} onInside=${(is) => (inside.current = is)} />
+          ticked=${ticked} onTick=${may ? tick : undefined} onInside=${(is) => (inside.current = is)} onActive=${(key) => (active.current = key)} />
         <p class="grid-foot" aria-hidden="true">${state.done ? `${countOf(shown, "host", "hosts")}. Times in ${zoneName()}.` : `${number(shown)} of ${number(state.total ?? shown)} are loaded; the others come as you scroll.`}</p></section>`}
+      ${dialog}
     </div>`;
 }

@@ -1,7 +1,7 @@
 // The overview: the answer in words, the ledger of states, what somebody should see to, what changed, what comes in.
 
 import { html, useState } from "/vendor/preact.js";
-import { Age, Bar24, CountBars, Icon, Ledger, Lead, Loading, SEVERITIES, SeverityWord, Section, ErrorNote } from "/frame.js";
+import { Age, Bar24, CountBars, FirstHost, Icon, Ledger, Lead, Loading, SEVERITIES, SeverityWord, Section, ErrorNote } from "/frame.js";
 import { alertLook, announce, clockTime, countOf, fullTime, inWords, linkTo, needing, number, parseTime, send, serverNow } from "/frame.js";
 import { shortTime, spanText, stateFor, stateOf, toast, useAnswer, useMay, useNow, useTitle, whatIsKnown, STATES, DAY_MS } from "/frame.js";
 
@@ -15,10 +15,19 @@ function groupByIncident(alerts) {
   return [...groups.values()];
 }
 
-function leadOf({ hosts, alerts }, things) {
+// as the summary has them: by what they are of, the newest first
+function worstFirst(alerts) {
+  const rank = (alert) => {
+    const place = STATES.findIndex((one) => one.key === alert.kind);
+    return place < 0 ? 5 - (alert.severity ?? 4) : place;
+  };
+  return [...alerts].sort((a, b) => rank(a) - rank(b) || (a.since < b.since ? 1 : -1));
+}
+
+function leadOf({ hosts, alerts }, things, open) {
   const { total, states } = hosts;
   const waiting = alerts.open - alerts.acked;
-  if (waiting > 0 && alerts.open <= alerts.newest.length) return `${countOf(things.length, "thing needs", "things need")} you`;
+  if (waiting > 0 && alerts.open <= open.length) return `${countOf(things.length, "thing needs", "things need")} you`;
   if (waiting > 0) return `${countOf(waiting, "open alert needs", "open alerts need")} you`;
   const down = needing(states);
   if (down > 0) return `${countOf(down, "host is", "hosts are")} down, and somebody sees to it`;
@@ -115,7 +124,7 @@ function Severities({ events }) {
     <ul class="sevs">${SEVERITIES.map((one) => {
       const count = counts[one.level - 1];
       return html`<li key=${one.level}><a href=${linkTo("events", { query: { severity_gte: String(one.level) } })}><${SeverityWord} severity=${one} /></a>
-        <svg class="share" aria-hidden="true"><rect class="f-none" y="7" height="1" width="100%" /><rect class=${one.fill} height="8" width=${`${(count / most) * 100}%`} /></svg>
+        <svg class="share" aria-hidden="true"><rect class="f-none" y="7" height="1" width="100%" /><rect class=${one.fill} height="8" width=${`${count > 0 ? Math.max(1.2, (count / most) * 100) : 0}%`} /></svg>
         <span class="num">${number(count)}</span></li>`;
     })}</ul><//>`;
 }
@@ -132,12 +141,6 @@ function Ingest({ ingest }) {
     </ul><//>`;
 }
 
-function Welcome() {
-  return html`<div class="empty"><p class="lead-t" role="status">No hosts yet</p>
-    <p class="muted">A host is seen here seconds after its first heartbeat; nothing has to be reloaded.</p>
-    <p><a class="btn pri" href=${linkTo("enroll")}>Add the first host</a></p></div>`;
-}
-
 /** The view at `#/overview`. */
 export function View({ summary }) {
   const { content, error, reload } = summary;
@@ -145,11 +148,14 @@ export function View({ summary }) {
   const [since] = useState(() => new Date(Math.floor((serverNow() - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString());
   // the hosts that are worst off, for their bars and what is known of them; their alerts alone say less
   const worst = useAnswer(content && content.hosts.total > 0 ? `/hosts?limit=40&outages_since=${encodeURIComponent(since)}` : null, ["verdict"], 5000);
-  const waiting = groupByIncident((content?.alerts.newest ?? []).filter((alert) => alert.acked_at === null));
-  const lead = content === null ? "Overview" : leadOf(content, waiting);
+  // the summary has the worst 20 alone, which one lost network fills: things can be counted only when all are known
+  const more = useAnswer(content && content.alerts.open > content.alerts.newest.length ? "/alerts?state=open&limit=1000" : null, ["alert"], 5000);
+  const open = more.content ? worstFirst(more.content.alerts) : (content?.alerts.newest ?? []);
+  const waiting = groupByIncident(open.filter((alert) => alert.acked_at === null));
+  const lead = content === null ? "Overview" : leadOf(content, waiting, open);
   useTitle(lead);
   if (content === null) return error ? html`<${ErrorNote} what="The overview cannot be had." error=${error} again=${reload} />` : html`<${Loading} what="Counting hosts and alerts" />`;
-  if (content.hosts.total === 0) return html`<${Welcome} />`;
+  if (content.hosts.total === 0) return html`<${FirstHost} />`;
   const hosts = new Map((worst.content?.hosts ?? []).map((host) => [host.hostname, host]));
   return html`
     <${Lead} title=${lead}>${subOf(content)}<//>
