@@ -3,7 +3,8 @@
 import { html, useEffect, useState } from "/vendor/preact.js";
 import { number } from "./clock.js";
 import { Icon, StateWord } from "./icon.js";
-import { inWords } from "./rest.js";
+import { useCell } from "./cell.js";
+import { contact, inWords } from "./rest.js";
 import { STATES } from "./states.js";
 
 const SLOW_MS = 300;
@@ -47,8 +48,13 @@ export function Note({ tone = "s-late", icon = "n-warn", title, children, action
   </div>`;
 }
 
-/** What failed, what it said, and that it is tried again. */
-export function ErrorNote({ what, error, again }) {
+/**
+ * What failed, what it said, and that it is tried again. `kept`: older content is still shown, so while nothing at all is heard
+ * the frame's own note says enough.
+ */
+export function ErrorNote({ what, error, again, kept = false }) {
+  const { failed } = useCell(contact);
+  if (kept && failed !== null) return null;
   const action = again && html`<button type="button" class="btn sm" onClick=${again}>Try now</button>`;
   return html`<${Note} tone="s-offline" icon="i-silent" title=${what} action=${action}>
     ${sentence(inWords(error))} It is asked again by itself.<//>`;

@@ -222,7 +222,7 @@ export function View({ query, summary }) {
       ${content && html`<${Ledger} all states=${content.hosts.states} total=${content.hosts.total} current=${query.getAll("state")} linkOf=${linkOf} />`}
       <${FilterBar} query=${query} />
       ${ticked.size > 0 && html`<${Chosen} ticked=${ticked} clear=${clear} begin=${beginChosen} />`}
-      ${state.error && html`<${ErrorNote} what="The hosts cannot be had." error=${state.error} again=${reload} />`}
+      ${state.error && html`<${ErrorNote} what="The hosts cannot be had." error=${state.error} again=${reload} kept=${shown > 0} />`}
       ${state.waiting > 0 && html`<button type="button" class="btn sm waits" onClick=${() => list.settle()}>${countOf(state.waiting, "row has", "rows have")} changed place: show the new order</button>`}
       ${state.loading && html`<${Loading} what="Loading hosts" lead=${false} rows=${12} />`}
       ${!state.loading && shown === 0 && !state.error && html`<${NoMatch} what=${`No host matches ${words}.`} clear=${clearFilter} />`}
