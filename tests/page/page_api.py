@@ -83,7 +83,6 @@ class Pretended:
     signed_in: bool = True
     broken: str | None = None  # what a 503 says to every call
     refusal: str | None = None  # what a 403 says to every change
-    stream: str | None = None  # what /stream tells, at once; else it is not there
     asked: list[str] = field(default_factory=list)
     sent: list[tuple[str, str, Any]] = field(default_factory=list)
 
@@ -142,10 +141,7 @@ class Pretended:
         return {"name": "eva", "scopes": list(self.scopes), "expires_at": None}
 
     def _stream(self, route: Route, _query: dict[str, list[str]]) -> None:
-        if self.stream is None:
-            route.fulfill(status=404, body="{}")
-        else:
-            route.fulfill(body=self.stream, content_type="text/event-stream")
+        route.fulfill(status=404, body="{}")
 
     def _hosts(self, _route: Route, query: dict[str, list[str]]) -> dict[str, Any]:
         wanted = [host for host in self.hosts if _fits(host, query)]
@@ -190,5 +186,5 @@ def _fits(host: dict[str, Any], query: dict[str, list[str]]) -> bool:
 
 def _place(host: dict[str, Any], by: str) -> tuple[Any, ...]:
     if by == "state":
-        return ORDER.index(shown_as(host)), host["hostname"]
+        return ORDER.index(shown) if (shown := shown_as(host)) in ORDER else len(ORDER), host["hostname"]
     return host[by] is not None, host[by] or 0, host["hostname"]

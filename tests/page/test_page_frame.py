@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -60,13 +61,13 @@ def test_a_lost_connection_is_said_and_ages_stop(
     pretended.hosts = [make_host("web-01")]
     visit("#/hosts")
     expect(page.locator(".live b")).to_have_text("Live")
-    expect(page.locator(".c-seen time")).to_be_visible()
+    expect(page.locator(".grid-body .c-seen time")).to_be_visible()
     pretended.broken = "the database is away"
     expect(page.locator(".live b")).to_have_text("Stale since", timeout=15_000)
     expect(page.locator(".note")).to_contain_text("The server says: the database is away. What is shown is as of")
-    age = page.locator(".c-seen").text_content()
+    age = page.locator(".grid-body .c-seen").text_content()
     page.wait_for_timeout(2_100)  # longer than the second in which a live age counts on
-    assert page.locator(".c-seen").text_content() == age
+    assert page.locator(".grid-body .c-seen").text_content() == age
     pretended.broken = None
     expect(page.locator(".live b")).to_have_text("Live", timeout=15_000)
     expect(page.locator(".note")).to_have_count(0)
@@ -86,14 +87,46 @@ def test_a_device_that_is_offline_is_told_so(
     expect(page.locator(".note").last).to_contain_text("The view cannot be loaded")
 
 
+# a stream that the test speaks into
+TOLD = """window.EventSource = class extends EventTarget {
+    static OPEN = 1;
+    static CLOSED = 2;
+    readyState = 1;
+    constructor(url) {
+        super();
+        window.told = this;
+        setTimeout(() => this.onopen?.(), 0);
+    }
+    close() { this.readyState = 2; }
+}"""
+
+
+def tell(page: Page, kind: str, message: dict[str, Any]) -> None:
+    script = "([kind, data]) => told.dispatchEvent(new MessageEvent(kind, { data, lastEventId: '7' }))"
+    page.evaluate(script, [kind, json.dumps(message)])
+
+
 def test_what_the_server_tells_is_shown_at_once(page: Page, pretended: Pretended, visit: Visit) -> None:
     pretended.hosts = [make_host("web-01")]
-    pretended.stream = (
-        'retry: 60000\n\nid: 7\nevent: verdict\ndata: {"hostname":"web-01","state":"zombie",'
-        '"since":"2026-11-28T12:00:00.000000Z","reason":"","back_by":null}\n\n'
-    )
+    page.add_init_script(TOLD)
     visit("#/hosts")
-    expect(page.locator(".grid-body .c-state")).to_have_text("Zombie")
+    expect(page.locator(".grid-body .c-state")).to_have_text("Online")
+    expect(page.locator(".live")).to_have_attribute("title", "The server tells what changes")
+    pretended.hosts = [make_host("web-01", "zombie", 0)]
+    told = {key: pretended.hosts[0][key] for key in ("hostname", "state", "since", "reason", "back_by")}
+    tell(page, "verdict", told)
+    expect(page.locator(".grid-body .c-state")).to_have_text("Zombie", timeout=1_000)
+    expect(page.locator(".lead-t")).to_have_text("The one host needs you", timeout=8_000)
+
+
+def test_when_the_stream_has_lost_the_thread_all_is_asked_anew(page: Page, pretended: Pretended, visit: Visit) -> None:
+    pretended.hosts = [make_host("web-01")]
+    page.add_init_script(TOLD)
+    visit("#/hosts")
+    expect(page.locator(".grid-body [role=row]")).to_have_count(1)
+    pretended.hosts.append(make_host("web-02"))
+    tell(page, "reset", {})
+    expect(page.locator(".grid-body [role=row]")).to_have_count(2, timeout=2_000)
 
 
 def test_without_a_stream_it_asks_every_few_seconds(page: Page, pretended: Pretended, visit: Visit) -> None:

@@ -146,6 +146,7 @@ def test_chosen_hosts_are_silenced_for_a_while(page: Page, pretended: Pretended,
 def test_maintenance_is_announced_in_the_readers_time(page: Page, pretended: Pretended, visit: Visit) -> None:
     pretended.hosts = [make_host("web-01")]
     visit("#/hosts")
+    expect(names(page)).to_have_count(1)
     page.keyboard.press("j")
     page.keyboard.press("w")
     dialog = page.get_by_role("dialog", name="Maintenance of 1 host")

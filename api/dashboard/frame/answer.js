@@ -57,7 +57,7 @@ export function calmly(run, calmMs = CALM_MS) {
   async function now() {
     clearTimeout(timer);
     timer = 0;
-    if (over) return;
+    if (over || document.hidden) return; // a tab that comes to the front is told so by a tick
     if (runs) {
       again = true;
       return;

@@ -57,12 +57,14 @@ export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen,
   }, []);
   useEffect(() => onView(range.from, range.until), [range.from, range.until, rows.length]);
 
-  useEffect(() => onActive?.(active), [active]);
-
+  const activate = (key) => {
+    setActive(key);
+    onActive?.(key); // at once: the next key may follow before anything is drawn
+  };
   const choose = (index) => {
     if (rows.length === 0) return;
     const at = Math.min(rows.length - 1, Math.max(0, index));
-    setActive(keyOf(rows[at]));
+    activate(keyOf(rows[at]));
     node.current.focus({ preventScroll: true });
     reveal(body.current, at, range.height);
   };
@@ -105,7 +107,7 @@ export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen,
         const index = from + offset;
         const key = keyOf(row);
         return html`<div role="row" key=${key} id=${`row-${index}`} class=${`grid-row ${key === active ? "active" : ""}`} aria-rowindex=${index + 2}
-            aria-selected=${onTick ? String(ticked.has(key)) : undefined} style=${{ top: `${index * range.height}px` }} onClick=${() => setActive(key)}>
+            aria-selected=${onTick ? String(ticked.has(key)) : undefined} style=${{ top: `${index * range.height}px` }} onClick=${() => activate(key)}>
           ${columns.map((column) => html`<div role="gridcell" key=${column.key} class=${`c-${column.key} ${column.class ?? ""}`}>${column.cell(row)}</div>`)}
         </div>`;
       })}

@@ -15,7 +15,7 @@ function groupByIncident(alerts) {
   return [...groups.values()];
 }
 
-// as the summary has them: by what they are of, the newest first
+// by what they are of, the newest first
 function worstFirst(alerts) {
   const rank = (alert) => {
     const place = STATES.findIndex((one) => one.key === alert.kind);
@@ -148,9 +148,9 @@ export function View({ summary }) {
   const [since] = useState(() => new Date(Math.floor((serverNow() - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString());
   // the hosts that are worst off, for their bars and what is known of them; their alerts alone say less
   const worst = useAnswer(content && content.hosts.total > 0 ? `/hosts?limit=40&outages_since=${encodeURIComponent(since)}` : null, ["verdict"], 5000);
-  // the summary has the worst 20 alone, which one lost network fills: things can be counted only when all are known
+  // the summary has the newest 20 alone, which one lost network fills: things can be counted only when all are known
   const more = useAnswer(content && content.alerts.open > content.alerts.newest.length ? "/alerts?state=open&limit=1000" : null, ["alert"], 5000);
-  const open = more.content ? worstFirst(more.content.alerts) : (content?.alerts.newest ?? []);
+  const open = worstFirst(more.content?.alerts ?? content?.alerts.newest ?? []);
   const waiting = groupByIncident(open.filter((alert) => alert.acked_at === null));
   const lead = content === null ? "Overview" : leadOf(content, waiting, open);
   useTitle(lead);
