@@ -84,7 +84,7 @@ def test_a_device_that_is_offline_is_told_so(
     expect(page.locator(".note")).to_contain_text("This device is offline", timeout=15_000)
     page.keyboard.press("g")
     page.keyboard.press("h")
-    expect(page.locator(".note").last).to_contain_text("The view cannot be loaded")
+    expect(page.locator(".note", has_text="The view cannot be loaded")).to_be_visible(timeout=15_000)
 
 
 # a stream that the test speaks into
