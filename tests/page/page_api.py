@@ -27,6 +27,10 @@ def ago(**span: float) -> str:
     return rfc3339(utc_now() - timedelta(**span))
 
 
+def in_future(**span: float) -> str:
+    return rfc3339(utc_now() + timedelta(**span))
+
+
 def make_host(name: str, shown: str = "online", minutes: float = 10, **more: Any) -> dict[str, Any]:
     """A host as `GET /hosts` has it, which has been what it is `shown` as for `minutes`."""
     state = "offline" if shown in OFFLINE else None if shown == "unjudged" else shown

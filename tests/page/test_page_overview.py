@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from page_api import Pretended, ago, make_alert, make_host
+from page_api import Pretended, ago, in_future, make_alert, make_host
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.chromium
@@ -94,7 +95,7 @@ def test_events_and_how_far_behind_are_told(page: Page, pretended: Pretended, vi
     chart = page.get_by_role("img", name="Events stored in each of the last 60 minutes")
     expect(chart).to_be_visible()
     expect(page.locator(".sevs li").nth(0)).to_contain_text("Critical2")
-    expect(page.get_by_text("Less than a second behind")).to_be_visible()
+    expect(page.get_by_text("under 1\u202fs behind")).to_be_visible()
 
 
 def test_before_the_first_host_it_says_what_to_do(page: Page, pretended: Pretended, visit: Visit) -> None:
@@ -103,3 +104,14 @@ def test_before_the_first_host_it_says_what_to_do(page: Page, pretended: Pretend
     expect(page.get_by_role("link", name="Add the first host")).to_have_attribute("href", "#/enroll")
     pretended.hosts = [make_host("web-01")]
     expect(page.locator(".lead-t")).to_have_text("The one host is online", timeout=15_000)
+
+
+def test_what_is_late_or_away_is_worth_a_look(page: Page, pretended: Pretended, visit: Visit) -> None:
+    away = make_host("nas-01", "away", reason="firmware update", back_by=in_future(minutes=22))
+    pretended.hosts = [make_host("web-01", "late", 1), away]
+    visit()
+    look = page.locator("section", has=page.get_by_role("heading", name="Worth a look"))
+    expect(look.locator("li")).to_contain_text("web-01 Late: heartbeat missed; last heard")
+    due = page.locator("section", has=page.get_by_role("heading", name="Away, due back"))
+    expect(due.locator("li")).to_contain_text("nas-01 Away: firmware update, back by")
+    expect(due.locator("li")).to_contain_text(re.compile(r"\(in 2[12]\u202fmin\)"))

@@ -54,7 +54,7 @@ export function KeysOverlay() {
   const list = useCell(bindings);
   if (!open) return null;
   const words = new Map(); // the same said of several keys is one line
-  for (const one of list) if (one.say) words.set(one.say, [...(words.get(one.say) ?? []), one.keys]);
+  for (const one of list) if (one.say) words.set(one.say, [...new Set([...(words.get(one.say) ?? []), one.keys])]);
   const toggle = () => {
     enabled.set(!on);
     localStorage.setItem(STORED, on ? "off" : "on");

@@ -31,7 +31,7 @@ export function Section({ title, aside, children, class: more = "" }) {
  */
 export function Ledger({ states, total, current = [], linkOf, all = false }) {
   const shown = STATES.filter((one) => states[one.key] > 0 || current.includes(one.key));
-  return html`<nav aria-label="Hosts by state"><ul class="ledger" tabindex=${-1}>
+  return html`<nav aria-label="Hosts by state"><ul class=${`ledger ${shown.length > 9 ? "many" : ""}`}>
     ${all && html`<li><a href=${linkOf([])} aria-current=${current.length === 0 ? "true" : undefined}>
       <span class="v">${number(total)}</span><span class="st">All</span></a></li>`}
     ${shown.map(

@@ -58,9 +58,9 @@ function Theme() {
   return html`<${Choice} label="Theme" value=${useCell(theme)} choose=${chooseTheme} options=${[["light", "Light"], ["dark", "Dark"], ["", "System"]]} />`;
 }
 
-function Leave() {
+function Leave({ class: look = "btn quiet sm" }) {
   const leave = () => signOut().catch((error) => toast(`Not signed out: ${inWords(error)}`, { failed: true }));
-  return html`<button type="button" class="btn quiet sm" onClick=${leave}>Sign out</button>`;
+  return html`<button type="button" class=${look} onClick=${leave}>Sign out</button>`;
 }
 
 function Side({ views, current, badges }) {
@@ -85,7 +85,7 @@ function Tabs({ views, current, badges }) {
       <${Icon} name=${view.icon} /><span>${view.word}</span>${countOf[view.name] > 0 && html`<span class="n">${countOf[view.name] > 99 ? "99+" : countOf[view.name]}</span>`}</a>`)}
     <${Menu} label="More" icon="n-more" class="tab">
       ${others.map((view) => html`<li key=${view.name}><a href=${linkTo(view.name)} aria-current=${current === view.name ? "page" : undefined}><${Icon} name=${view.icon} />${view.word}</a></li>`)}
-      <li onClick=${(event) => event.stopPropagation()}><${Theme} /></li><li><${Leave} /></li>
+      <li onClick=${(event) => event.stopPropagation()}><${Theme} /></li><li><${Leave} class="" /></li>
     <//>
   </nav>`;
 }

@@ -127,7 +127,7 @@ function filterWords(query) {
 
 function leadFor(summary, query, state) {
   const words = filterWords(query);
-  if (words && state.total !== null) return `${countOf(state.total, "host matches", "hosts match")} ${words}`;
+  if (words && state.total > 0) return `${countOf(state.total, "host matches", "hosts match")} ${words}`;
   if (!summary) return "Hosts";
   const { total, states } = summary.hosts;
   const need = needing(states);

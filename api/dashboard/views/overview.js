@@ -3,7 +3,7 @@
 import { html, useState } from "/vendor/preact.js";
 import { Age, Bar24, CountBars, FirstHost, Icon, Ledger, Lead, Loading, SEVERITIES, SeverityWord, Section, ErrorNote } from "/frame.js";
 import { alertLook, announce, clockTime, countOf, fullTime, inWords, linkTo, needing, number, parseTime, send, serverNow } from "/frame.js";
-import { shortTime, spanText, stateFor, stateOf, toast, useAnswer, useMay, useNow, useTitle, whatIsKnown, STATES, DAY_MS } from "/frame.js";
+import { shortTime, shownState, spanText, stateFor, stateOf, toast, useAnswer, useMay, useNow, useTitle, whatIsKnown, STATES, DAY_MS } from "/frame.js";
 
 const SHOWN = 8; // things; what is behind them is one press away
 const MINUTE_MS = 60_000;
@@ -107,6 +107,20 @@ function Changes({ changes }) {
 
 const clockOf = (moment) => (moment === null ? "an unknown time" : shortTime(moment, serverNow()));
 
+/** Hosts of `states`, with what is known of them; nothing is drawn when there are none. */
+function Few({ title, hosts, states, most = 6 }) {
+  const now = useNow();
+  const found = hosts.filter((host) => states.includes(shownState(host).key));
+  if (found.length === 0) return null;
+  return html`<${Section} title=${title} aside=${html`<a href=${linkTo("hosts", { query: { state: states } })}>Show all</a>`}>
+    <ul class="list">${found.slice(0, most).map((host) => {
+      const state = shownState(host);
+      return html`<li class=${state.tone} key=${host.hostname}><${Icon} name=${`i-${state.key}`} label=${state.word} />
+        <p class="say"><strong><a href=${linkTo("hosts", { rest: [host.hostname] })}>${host.hostname}</a></strong> ${" "}<b>${state.word}</b><span class="muted">: ${lowerFirst(whatIsKnown(host, now))}.</span></p>
+        <span class="when"><${Age} at=${host.since} /></span></li>`;
+    })}</ul><//>`;
+}
+
 function Minutes({ events, at }) {
   const until = parseTime(at) ?? serverNow();
   const counts = events.minutes;
@@ -132,7 +146,7 @@ function Severities({ events }) {
 function Ingest({ ingest }) {
   const broken = Object.entries(ingest.parts).filter(([, said]) => said !== "ok");
   const behind = ingest.behind_seconds;
-  const lag = behind === null ? "How far behind is not known" : behind < 1 ? "Less than a second behind" : `${spanText(behind)} behind`;
+  const lag = behind === null ? "lag not known" : behind < 1 ? `under 1${"\u202f"}s behind` : `${spanText(behind)} behind`;
   return html`<${Section} title="Taking events in" aside=${html`<a href=${linkTo("health")}>Health</a>`}>
     <ul class="list">
       <li class=${ingest.ready ? "s-online" : "s-offline"}><${Icon} name=${ingest.ready ? "i-online" : "i-silent"} label=${ingest.ready ? "Works" : "Broken"} />
@@ -147,7 +161,7 @@ export function View({ summary }) {
   const may = useMay("operate");
   const [since] = useState(() => new Date(Math.floor((serverNow() - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString());
   // the hosts that are worst off, for their bars and what is known of them; their alerts alone say less
-  const worst = useAnswer(content && content.hosts.total > 0 ? `/hosts?limit=40&outages_since=${encodeURIComponent(since)}` : null, ["verdict"], 5000);
+  const worst = useAnswer(content && content.hosts.total > 0 ? `/hosts?limit=60&outages_since=${encodeURIComponent(since)}` : null, ["verdict"], 5000);
   // the summary has the newest 20 alone, which one lost network fills: things can be counted only when all are known
   const more = useAnswer(content && content.alerts.open > content.alerts.newest.length ? "/alerts?state=open&limit=1000" : null, ["alert"], 5000);
   const open = worstFirst(more.content?.alerts ?? content?.alerts.newest ?? []);
@@ -161,7 +175,7 @@ export function View({ summary }) {
     <${Lead} title=${lead}>${subOf(content)}<//>
     <${Ledger} states=${content.hosts.states} total=${content.hosts.total} linkOf=${(keys) => linkTo("hosts", { query: { state: keys } })} />
     <div class="cols">
-      <div class="stack"><${Needs} content=${content} things=${waiting} hosts=${hosts} may=${may} /><${Changes} changes=${content.changes} /></div>
-      <div class="stack"><${Minutes} events=${content.events} at=${content.at} /><${Severities} events=${content.events} /><${Ingest} ingest=${content.ingest} /></div>
+      <div class="stack"><${Needs} content=${content} things=${waiting} hosts=${hosts} may=${may} /><${Few} title="Worth a look" hosts=${[...hosts.values()]} states=${["late", "missing", "new"]} /><${Changes} changes=${content.changes} /></div>
+      <div class="stack"><${Minutes} events=${content.events} at=${content.at} /><${Severities} events=${content.events} /><${Ingest} ingest=${content.ingest} /><${Few} title="Away, due back" hosts=${[...hosts.values()]} states=${["overdue", "away"]} /></div>
     </div>`;
 }
