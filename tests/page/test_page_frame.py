@@ -12,9 +12,7 @@ from api_parts import Api
 from page_api import Pretended, make_host
 from playwright.sync_api import BrowserContext, Page, expect
 
-from api.auth import make_login_link
 from api.page import _FOLDER, join, read_files
-from core.clock import utc_now
 
 pytestmark = pytest.mark.chromium
 
@@ -277,31 +275,3 @@ def test_every_module_of_the_frame_is_served_within_it(lone_api: Api) -> None:
     assert "export function makeCell" in frame
     names = re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", frame, re.MULTILINE)
     assert sorted(names) == sorted(set(names))
-
-
-def test_a_login_link_opens_the_page(page: Page, log_in: Callable[[], Any], lone_api: Api) -> None:
-    log_in()
-    assert page.url == f"{lone_api.url}/"
-    expect(lead(page)).to_have_text("No hosts yet")
-    expect(page.locator(".code")).to_contain_text(f"curl -X POST {lone_api.url}/heartbeat")
-    assert page.evaluate("document.cookie") == ""
-
-
-def test_a_link_clicked_on_another_sites_page_logs_in_too(page: Page, lone_api: Api) -> None:
-    link = f"{lone_api.url}/login?token={make_login_link(lone_api.store, utc_now())}"
-    page.goto("data:text/html,<a href='" + link + "'>in</a>")
-    page.click("a")
-    expect(lead(page)).to_have_text("No hosts yet")
-
-
-def test_a_real_key_is_refused_or_taken(page: Page, lone_api: Api) -> None:
-    page.goto(lone_api.url)
-    expect(page.get_by_label("API key")).to_be_focused()
-    page.keyboard.type("wrong")
-    page.keyboard.press("Enter")
-    expect(page.locator("#key-fault")).to_contain_text("unknown")
-    page.get_by_label("API key").fill(lone_api.key)
-    page.keyboard.press("Enter")
-    expect(lead(page)).to_have_text("No hosts yet")
-    page.reload()
-    expect(lead(page)).to_have_text("No hosts yet")

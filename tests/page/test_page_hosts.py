@@ -176,6 +176,19 @@ def test_deleting_asks_first_and_says_what_went_wrong(page: Page, pretended: Pre
     assert pretended.sent[-1] == ("DELETE", "/hosts/web-01?events=true", None)
 
 
+def test_rows_are_ticked_as_fast_as_one_types(page: Page, pretended: Pretended, visit: Visit) -> None:
+    pretended.hosts = [make_host(f"web-{number:03}") for number in range(30)]
+    visit("#/hosts")
+    expect(names(page).first).to_be_visible()
+    page.evaluate("""() => {
+        for (const key of "jxjxjxk") document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    }""")
+    expect(page.get_by_role("group", name="What is chosen")).to_contain_text("3 hosts chosen")
+    expect(page.locator(".grid-row.active .c-host")).to_have_text("web-001")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("group", name="What is chosen")).to_have_count(0)
+
+
 def test_who_may_only_read_can_choose_nothing(page: Page, pretended: Pretended, visit: Visit) -> None:
     pretended.scopes = ("read",)
     pretended.hosts = [make_host("web-01")]

@@ -22,14 +22,15 @@ const PRINTED = 2000;
  * @param {Set<string>} [props.ticked] the keys of the rows that are chosen
  * @param {(key: string) => void} [props.onTick] absent: rows cannot be ticked
  * @param {(key: string|null) => void} [props.onActive] the row that the keyboard is on
- * @param {(inside: boolean) => void} [props.onInside] whether pointer or focus is in the list
  */
-export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen, onView, ticked, onTick, onInside, onActive, class: more = "" }) {
+export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen, onView, ticked, onTick, onActive, class: more = "" }) {
   const body = useRef(null);
   const node = useRef(null);
   const [range, setRange] = useState({ from: 0, until: 30, height: 36 });
   const [active, setActive] = useState(null); // the key of the row that the keyboard is on
-  const activeIndex = active === null ? -1 : rows.findIndex((row) => keyOf(row) === active);
+  const at = useRef(null); // the same at once: the next key may come before anything is drawn
+  const indexOf = (key) => (key === null ? -1 : rows.findIndex((row) => keyOf(row) === key));
+  const activeIndex = indexOf(active);
 
   const measure = () => {
     if (!body.current) return;
@@ -58,28 +59,31 @@ export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen,
   useEffect(() => onView(range.from, range.until), [range.from, range.until, rows.length]);
 
   const activate = (key) => {
+    at.current = key;
     setActive(key);
-    onActive?.(key); // at once: the next key may follow before anything is drawn
+    onActive?.(key);
   };
   const choose = (index) => {
     if (rows.length === 0) return;
-    const at = Math.min(rows.length - 1, Math.max(0, index));
-    activate(keyOf(rows[at]));
+    const within = Math.min(rows.length - 1, Math.max(0, index));
+    activate(keyOf(rows[within]));
     node.current.focus({ preventScroll: true });
-    reveal(body.current, at, range.height);
+    reveal(body.current, within, range.height);
   };
-  const seen = Math.max(1, Math.floor(innerHeight / range.height) - 6);
+  const step = (rowsOn) => choose(indexOf(at.current) + rowsOn);
+  const whole = Math.max(1, Math.floor(innerHeight / range.height) - 6);
   const moves = {
-    ArrowDown: () => choose(activeIndex + 1), j: () => choose(activeIndex + 1),
-    ArrowUp: () => choose(activeIndex - 1), k: () => choose(activeIndex - 1),
-    PageDown: () => choose(activeIndex + seen), PageUp: () => choose(activeIndex - seen),
+    ArrowDown: () => step(1), j: () => step(1),
+    ArrowUp: () => step(-1), k: () => step(-1),
+    PageDown: () => step(whole), PageUp: () => step(-whole),
     Home: () => choose(0), End: () => choose(rows.length - 1),
-    Enter: () => activeIndex >= 0 && onOpen(rows[activeIndex]),
+    Enter: () => indexOf(at.current) >= 0 && onOpen(rows[indexOf(at.current)]),
   };
-  if (onTick) moves.x = moves[" "] = () => activeIndex >= 0 && onTick(active);
+  if (onTick) moves.x = moves[" "] = () => indexOf(at.current) >= 0 && onTick(at.current);
   const onKeyDown = (event) => {
-    const move = event.target === node.current && event.key.length > 1 || event.key === " " ? moves[event.key] : undefined;
-    if (!move || event.target !== node.current) return;
+    // letters are taken by the page as a whole, wherever the focus is
+    const move = event.key.length > 1 || event.key === " " ? moves[event.key] : undefined;
+    if (!move || event.target !== node.current || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     move();
   };
@@ -90,15 +94,14 @@ export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen,
       { keys: "Enter", say: "Open the row", run: () => (document.activeElement === node.current ? moves.Enter() : false) },
       ...(onTick ? [{ keys: "x", say: "Tick the row", run: moves.x }] : []),
     ],
-    [rows, active, range.height],
+    [rows, range.height],
   );
 
   const from = Math.max(0, range.from - SPARE);
   const shown = rows.slice(from, range.until + SPARE);
   return html`<div class=${`grid ${more}`} role="grid" aria-label=${label} aria-rowcount=${total === null ? -1 : total + 1} tabindex="0" ref=${node}
       aria-multiselectable=${onTick ? "true" : undefined}
-      aria-activedescendant=${activeIndex >= from && activeIndex < from + shown.length ? `row-${activeIndex}` : undefined} onKeyDown=${onKeyDown}
-      onPointerEnter=${() => onInside?.(true)} onPointerLeave=${() => onInside?.(false)} onFocusIn=${() => onInside?.(true)} onFocusOut=${() => onInside?.(false)}>
+      aria-activedescendant=${activeIndex >= from && activeIndex < from + shown.length ? `row-${activeIndex}` : undefined} onKeyDown=${onKeyDown}>
     <div role="rowgroup" class="grid-head"><div role="row" class="grid-row" aria-rowindex="1">
       ${columns.map((column) => html`<${Head} key=${column.key} column=${column} sort=${sort} onSort=${onSort} />`)}
     </div></div>
@@ -114,6 +117,9 @@ export function Grid({ label, columns, rows, total, keyOf, sort, onSort, onOpen,
     </div>
   </div>`;
 }
+
+/** Whether pointer or focus is in a grid: its rows keep their places then. */
+export const isReading = () => document.querySelector(".grid:hover, .grid:focus-within") !== null;
 
 function Head({ column, sort, onSort }) {
   const falling = sort === `-${column.sort}`;

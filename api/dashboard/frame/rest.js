@@ -3,6 +3,7 @@
 import { makeCell } from "./cell.js";
 
 const PATIENCE_MS = 10_000;
+const CHANGE_PATIENCE_MS = 60_000; // to delete the events of a host takes its time
 const MOST_KEPT = 20; // answers that the server may say have not changed
 
 /** How it stands with the server: `at` is the last good answer by our clock, `failed` what went wrong since. */
@@ -50,7 +51,7 @@ async function ask(method, path, body, signal) {
   const known = method === "GET" ? kept.get(path) : undefined;
   if (known) headers["if-none-match"] = known.etag;
   if (body !== undefined) headers["content-type"] = "application/json";
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const patience = AbortSignal.timeout(method === "GET" ? PATIENCE_MS : CHANGE_PATIENCE_MS);
   let answer;
   let content;
   try {
@@ -75,8 +76,9 @@ async function ask(method, path, body, signal) {
   }
   const problem = new Problem(answer.status, content);
   if (answer.status === 401) refused.set(Date.now());
-  // a refusal is an answer; a server that is broken is as good as none
-  contact.set(answer.status >= 500 ? { at: contact.get().at, failed: problem } : { at: Date.now(), failed: null });
+  // a refusal is an answer; a server that cannot tell is as good as none. What cannot be changed now may be read all the same
+  if (answer.status < 500) contact.set({ at: Date.now(), failed: null });
+  else if (method === "GET") contact.set({ at: contact.get().at, failed: problem });
   throw problem;
 }
 
@@ -114,6 +116,6 @@ export function forgetAnswers() {
 export function inWords(error) {
   if (error instanceof Problem) return error.status >= 500 ? `the server says: ${error.message}` : error.message;
   if (navigator.onLine === false) return "this device is offline";
-  if (error?.name === "TimeoutError") return `no answer came within ${PATIENCE_MS / 1000}\u202fs`;
+  if (error?.name === "TimeoutError") return "no answer came in time";
   return "the server cannot be reached";
 }

@@ -84,6 +84,6 @@ export function remove({ hosts, close, done }) {
     done(`${countOf(hosts.length, "host", "hosts")} deleted`);
   };
   return html`<${ActDialog} title=${`Delete ${countOf(hosts.length, "host", "hosts")}`} verb="Delete" danger act=${act} close=${close}>
-    <p>What is known of ${named(hosts)} is deleted: verdicts, outages, alerts. One that is heard of again is there again. This cannot be undone.</p>
+    <p>Heartbeats, verdict, outages and score of ${named(hosts)} are deleted, open alerts end, and who is enrolled is cut off: it is heard again only when it is enrolled anew. This cannot be undone.</p>
     <label class="check"><input type="checkbox" name="events" /> Delete their events as well</label><//>`;
 }

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact.js";
 import { Age, Bar24, DayAxis, ErrorNote, FirstHost, Grid, Icon, Ledger, Lead, Loading, NoMatch, PageList, StateWord, SystemIcon } from "/frame.js";
-import { DAY_MS, SYSTEM_TYPES, announce, calmly, change, countOf, go, inWords, linkTo, listen, needing, number, serverNow } from "/frame.js";
+import { DAY_MS, STATES, SYSTEM_TYPES, announce, calmly, change, countOf, go, inWords, isReading, linkTo, listen, needing, number, serverNow } from "/frame.js";
 import { shownState, stateOf, systemName, toast, useCell, useKeys, useMay, useTitle, whatIsKnown, withChanges, zoneName } from "/frame.js";
 
 const MINUTE_MS = 60_000;
@@ -23,12 +23,12 @@ function pathFor(query) {
   };
 }
 
-/** The rows that the address asks for, kept fresh; `stay()` says whether the reader is in the list. */
-function useHosts(query, view, stay) {
+/** The rows that the address asks for, kept fresh; `view` holds which of them are seen. */
+function useHosts(query, view) {
   const asked = withChanges(query, {}).toString();
   const list = useMemo(() => new PageList({ pathOf: pathFor(query), rowsOf: (content) => content.hosts, keyOf: (host) => host.hostname }), [asked]);
   useEffect(() => {
-    const refresh = calmly(() => list.refresh(view.current.from, view.current.until, stay()), 5000);
+    const refresh = calmly(() => list.refresh(view.current.from, view.current.until, isReading()), 5000);
     list.start();
     const ends = [
       listen("verdict", ({ hostname, ...changes }) => {
@@ -131,8 +131,15 @@ function leadFor(summary, query, state) {
   if (!summary) return "Hosts";
   const { total, states } = summary.hosts;
   const need = needing(states);
-  if (need > 0) return `${number(need)} of ${countOf(total, "host needs", "hosts need")} you`.replace(/^(\d+) of 1 host needs/, "The one host needs").replace(/^1 of (.*) hosts need you$/, "1 of $1 hosts needs you");
-  return states.online === total ? (total === 1 ? "The one host is online" : `All ${number(total)} hosts are online`) : `None of ${countOf(total, "host", "hosts")} needs you`;
+  if (total === 1) return oneHost(states, need);
+  if (need > 0) return `${number(need)} of ${number(total)} hosts ${need === 1 ? "needs" : "need"} you`;
+  return states.online === total ? `All ${number(total)} hosts are online` : `None of ${number(total)} hosts needs you`;
+}
+
+function oneHost(states, need) {
+  if (need > 0) return "The one host needs you";
+  const state = STATES.find((one) => states[one.key] > 0);
+  return state ? `The one host is ${state.word.toLowerCase()}` : "Hosts";
 }
 
 const ACTIONS = [
@@ -175,10 +182,9 @@ export function View({ query, summary }) {
   const may = useMay("operate");
   const [ticked, setTicked] = useState(new Set());
   const [now, setNow] = useState(serverNow);
-  const inside = useRef(false);
   const active = useRef(null);
   const view = useRef({ from: 0, until: 40 });
-  const [list, state] = useHosts(query, view, () => inside.current);
+  const [list, state] = useHosts(query, view);
   const content = summary.content;
   const lead = leadFor(content, query, state);
   const words = filterWords(query);
@@ -213,7 +219,7 @@ export function View({ query, summary }) {
   const columns = useMemo(() => columnsFor({ now, ticked, onTick: may ? tick : undefined, onAll: tickAll }), [now, ticked, may, state.rows]);
   const linkOf = (keys) => linkTo("hosts", { query: withChanges(query, { state: keys }) });
 
-  if (content?.hosts.total === 0 && !words && state.rows.length === 0) {
+  if (!words && state.rows.length === 0 && (state.total === 0 || content?.hosts.total === 0)) {
     return html`<${FirstHost} />`;
   }
   const shown = state.rows.length;
@@ -228,7 +234,7 @@ export function View({ query, summary }) {
       ${!state.loading && shown === 0 && !state.error && html`<${NoMatch} what=${`No host matches ${words}.`} clear=${clearFilter} />`}
       ${shown > 0 && html`<section><${Grid} class=${`hosts ${may ? "ticks" : ""}`} label=${`Hosts, times in ${zoneName()}`} columns=${columns} rows=${state.rows} total=${state.total} keyOf=${(host) => host.hostname}
           sort=${sort} onSort=${(next) => change({ sort: next === "state" ? null : next })} onOpen=${(host) => go("hosts", { rest: [host.hostname] })} onView=${onView}
-          ticked=${ticked} onTick=${may ? tick : undefined} onInside=${(is) => (inside.current = is)} onActive=${(key) => (active.current = key)} />
+          ticked=${ticked} onTick=${may ? tick : undefined} onActive=${(key) => (active.current = key)} />
         <p class="grid-foot" aria-hidden="true">${state.done ? `${countOf(shown, "host", "hosts")}. Times in ${zoneName()}.` : `${number(shown)} of ${number(state.total ?? shown)} are loaded; the others come as you scroll.`}</p></section>`}
       ${dialog}
     </div>`;
