@@ -63,6 +63,8 @@ def test_a_lost_connection_is_said_and_ages_stop(
     pretended.broken = "the database is away"
     expect(page.locator(".live b")).to_have_text("Stale since", timeout=15_000)
     expect(page.locator(".note")).to_contain_text("The server says: the database is away. What is shown is as of")
+    green = "getComputedStyle(document.querySelector('.f-online')).fill"
+    assert page.evaluate(green) == "rgb(95, 105, 117)"  # no old green is shown as a present one
     age = page.locator(".grid-body .c-seen").text_content()
     page.wait_for_timeout(2_100)  # longer than the second in which a live age counts on
     assert page.locator(".grid-body .c-seen").text_content() == age

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -96,6 +97,28 @@ def test_pages_of_a_real_store_follow_each_other(page: Page, lone_api: Api, log_
         page.wait_for_timeout(300)
     expect(page.locator(".grid-row.active")).to_contain_text("web-249")
     expect(page.locator(".grid-foot")).to_contain_text("250 hosts")
+
+
+def test_of_a_hundred_thousand_hosts_the_first_are_there_within_a_second(
+    page: Page, lone_api: Api, log_in: Callable[[], Any]
+) -> None:
+    for first in range(0, 100_000, 5_000):
+        now = utc_now()
+        events = [
+            Event(uuid7(), now, f"web-{number:06}", "LINUX", "LOGIN_FAIL", 3, "raw")
+            for number in range(first, first + 5_000)
+        ]
+        lone_api.store.write(WriteBatch(events, now, [], []))
+    log_in()
+    expect(page.locator(".ledger")).to_contain_text("100,000")
+    seconds = []
+    for _ in range(3):  # the best of three: others work on this machine too
+        page.goto("about:blank")
+        begun = time.monotonic()
+        page.goto(f"{lone_api.url}/#/hosts")
+        page.locator(".grid-body [role=row]").first.wait_for()
+        seconds.append(time.monotonic() - begun)
+    assert min(seconds) < 1.0, seconds
 
 
 def test_an_operator_silences_hosts_of_a_real_api(page: Page, lone_api: Api, log_in: Callable[[], Any]) -> None:

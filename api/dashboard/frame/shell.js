@@ -145,7 +145,7 @@ export function Shell({ views, current, rest, summary, children }) {
     main.current.focus();
   };
   return html`<a class="skip" href="#main" onClick=${skip}>To the content</a>
-    <div class="app">
+    <div class="app" data-stale=${failed === null ? undefined : "true"}>
       <${Side} views=${views} current=${current.name} badges=${badges} />
       <div class="page">
         <header class="top">
