@@ -79,8 +79,8 @@ def test_a_device_that_is_offline_is_told_so(
     pretended.hosts = [make_host("web-01")]
     visit()
     expect(page.locator(".live b")).to_have_text("Live")
-    page.unroute_all()  # so that the network is asked, which is away
     context.set_offline(True)
+    page.unroute_all()  # so that the network is asked, which is away
     expect(page.locator(".note")).to_contain_text("This device is offline", timeout=15_000)
     page.keyboard.press("g")
     page.keyboard.press("h")
