@@ -100,6 +100,19 @@ def test_paper_is_light_and_without_what_can_only_be_pressed(page: Page, pretend
         expect(page.locator(hidden)).to_be_hidden()
 
 
+def test_all_that_is_loaded_comes_on_paper(page: Page, pretended: Pretended, visit: Visit) -> None:
+    pretended.hosts = [make_host(f"web-{number:03}") for number in range(250)]
+    visit("#/hosts")
+    expect(page.locator(".grid-body .grid-row").first).to_be_visible()
+    assert page.locator(".grid-body .grid-row").count() < 60
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    expect(page.locator(".grid-body .grid-row")).to_have_count(100)
+    boxes = [row.bounding_box() for row in page.locator(".grid-body .grid-row").all()[:20]]
+    tops = [box["y"] for box in boxes if box is not None]
+    assert all(second - first >= 30 for first, second in zip(tops, tops[1:], strict=False))  # none lies on another
+
+
 def test_who_wants_no_motion_gets_none(page: Page, pretended: Pretended, visit: Visit) -> None:
     fill(pretended)
     page.emulate_media(reduced_motion="reduce")
