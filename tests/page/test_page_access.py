@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ def test_all_that_is_loaded_comes_on_paper(page: Page, pretended: Pretended, vis
     expect(page.locator(".grid-body .grid-row")).to_have_count(100)
     boxes = [row.bounding_box() for row in page.locator(".grid-body .grid-row").all()[:20]]
     tops = [box["y"] for box in boxes if box is not None]
-    assert all(second - first >= 30 for first, second in zip(tops, tops[1:], strict=False))  # none lies on another
+    assert all(second - first >= 30 for first, second in pairwise(tops))  # none lies on another
 
 
 def test_who_wants_no_motion_gets_none(page: Page, pretended: Pretended, visit: Visit) -> None:
