@@ -57,8 +57,10 @@ export function Bar24({ host, now }) {
   const { midnight } = dayOf(now);
   return html`<svg class="b24" role="img" aria-label=${`Last 24 hours: ${told}`}>
     <line class="tick" x1=${`${midnight}%`} x2=${`${midnight}%`} y1="0" y2=${BAR_HEIGHT} />
-    ${gaps(parts).map(({ x, width }) => html`<rect key=${`gap${x}`} class=${unknown ? "f-none" : "f-online"} x=${`${x}%`} width=${`${width}%`} y=${unknown ? 19 : 16} height=${unknown ? 1 : 4} />`)}
-    ${parts.map(({ state, x, width }, index) => html`<rect key=${index} class=${`f-${state.key}`} x=${`${x}%`} width=${`${width}%`} y=${BAR_HEIGHT - state.height} height=${state.height} />`)}
+    ${gaps(parts).map(({ x, width }) => html`<rect key=${`gap${x}`} class=${unknown ? "f-none" : "f-online"}
+      x=${`${x}%`} width=${`${width}%`} y=${unknown ? 19 : 16} height=${unknown ? 1 : 4} />`)}
+    ${parts.map(({ state, x, width }, index) => html`<rect key=${index} class=${`f-${state.key}`}
+      x=${`${x}%`} width=${`${width}%`} y=${BAR_HEIGHT - state.height} height=${state.height} />`)}
   </svg>`;
 }
 

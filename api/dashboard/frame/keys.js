@@ -61,10 +61,14 @@ export function KeysOverlay() {
   };
   return html`<${Dialog} title="Keys" close=${() => overlay.set(false)}>
     <dl class="keylist">
-      ${[...words].map(([say, keys]) => html`<div key=${say}><dt>${keys.map((one, index) => html`${index > 0 ? " or " : ""}${one.split(" ").map((key) => html`<kbd>${KEY_WORDS[key] ?? key}</kbd>`)}`)}</dt><dd>${say}</dd></div>`)}
+      ${[...words].map(([say, keys]) => html`<div key=${say}><dt><${KeyNames} keys=${keys} /></dt><dd>${say}</dd></div>`)}
     </dl>
     <label class="check"><input type="checkbox" checked=${on} onChange=${toggle} /> Single keys work</label>
   <//>`;
+}
+
+function KeyNames({ keys }) {
+  return keys.map((one, index) => html`${index > 0 ? " or " : ""}${one.split(" ").map((key) => html`<kbd>${KEY_WORDS[key] ?? key}</kbd>`)}`);
 }
 
 const KEY_WORDS = { ArrowDown: "↓", ArrowUp: "↑", Escape: "Esc", " ": "Space" };

@@ -84,7 +84,8 @@ function Tabs({ views, current, badges }) {
     ${shown.map((view) => html`<a key=${view.name} href=${linkTo(view.name)} aria-current=${current === view.name ? "page" : undefined}>
       <${Icon} name=${view.icon} /><span>${view.word}</span>${countOf[view.name] > 0 && html`<span class="n">${countOf[view.name] > 99 ? "99+" : countOf[view.name]}</span>`}</a>`)}
     <${Menu} label="More" icon="n-more" class="tab">
-      ${others.map((view) => html`<li key=${view.name}><a href=${linkTo(view.name)} aria-current=${current === view.name ? "page" : undefined}><${Icon} name=${view.icon} />${view.word}</a></li>`)}
+      ${others.map((view) => html`<li key=${view.name}><a href=${linkTo(view.name)}
+        aria-current=${current === view.name ? "page" : undefined}><${Icon} name=${view.icon} />${view.word}</a></li>`)}
       <li onClick=${(event) => event.stopPropagation()}><${Theme} /></li><li><${Leave} class="" /></li>
     <//>
   </nav>`;
@@ -149,11 +150,15 @@ export function Shell({ views, current, rest, summary, children }) {
       <${Side} views=${views} current=${current.name} badges=${badges} />
       <div class="page">
         <header class="top">
-          <div class="crumb">${rest.length > 0 ? html`<a href=${linkTo(current.name)}>${current.word}</a><span aria-hidden="true">/</span><h1>${rest.join(" / ")}</h1>` : html`<h1>${current.word}</h1>`}</div>
+          <div class="crumb">
+            ${rest.length > 0 && html`<a href=${linkTo(current.name)}>${current.word}</a><span aria-hidden="true">/</span>`}
+            <h1>${rest.length > 0 ? rest.join(" / ") : current.word}</h1>
+          </div>
           <${Search} /><${Live} />
         </header>
         <main class="content" id="main" tabindex="-1" ref=${main}>
-          ${failed !== null && at !== null && html`<${Note} title="Nothing new is heard.">${sentence(inWords(failed))} What is shown is as of ${clockTime(at + skew.get())}; it is asked again every 5${"\u202f"}s.<//>`}
+          ${failed !== null && at !== null && html`<${Note} title="Nothing new is heard.">
+            ${sentence(inWords(failed))} What is shown is as of ${clockTime(at + skew.get())}; it is asked again every 5${"\u202f"}s.<//>`}
           ${failed === null && summary.error && html`<${ErrorNote} what="The summary cannot be had." error=${summary.error} again=${summary.reload} />`}
           ${children}
         </main>

@@ -70,7 +70,8 @@ function Page() {
   }, [state]);
   if (state === "out") return html`<${SignIn} />`;
   if (state === "unknown") {
-    return html`<main class="content" id="main">${fault ? html`<${ErrorNote} what="Heimdall cannot be reached." error=${fault} />` : html`<${Loading} what="Connecting" rows=${0} />`}</main>`;
+    const shown = fault ? html`<${ErrorNote} what="Heimdall cannot be reached." error=${fault} />` : html`<${Loading} what="Connecting" rows=${0} />`;
+    return html`<main class="content" id="main">${shown}</main>`;
   }
   return html`<${App} />${state === "expired" && html`<${SignInAgain} />`}`;
 }

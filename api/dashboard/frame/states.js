@@ -1,6 +1,6 @@
 // States: what a host is held to be, as it is shown. An offline host is shown by its reason. Severities of events, too.
 
-import { clockTime, parseTime, shortTime, spanText } from "./clock.js";
+import { parseTime, shortTime, spanText } from "./clock.js";
 
 /**
  * All states, worst first. `tone` is its class of colours, `height` that of its part of a 24-hour bar (of 20), `needs`: somebody should look.
@@ -102,9 +102,3 @@ export function stateFor(state, since, now) {
   if (["crashed", "stopped", "shutdown", "revoked"].includes(state.key)) return `${state.word} ${span} ago`;
   return state.key === "overdue" ? `${state.word} by ${span}` : `${state.word} for ${span}`;
 }
-
-/** A moment said as "at 16:03:12", for sentences. */
-export const atClock = (text) => {
-  const moment = parseTime(text);
-  return moment === null ? "" : clockTime(moment);
-};

@@ -5,6 +5,7 @@ import { ActDialog, countOf, get, send } from "/frame.js";
 
 const MOST_AT_ONCE = 100; // hosts that the API takes in one silence
 const NAMED = 6;
+const SPANS = [["30m", "30 minutes"], ["2h", "2 hours"], ["8h", "8 hours"], ["1d", "1 day"], ["7d", "7 days"]];
 const HOUR_MS = 3_600_000;
 
 function named(hosts) {
@@ -51,7 +52,8 @@ export function silence({ hosts, close, done }) {
   };
   return html`<${ActDialog} title=${`Silence ${countOf(hosts.length, "host", "hosts")}`} verb="Silence" act=${act} close=${close}>
     <p>Nobody is told of ${named(hosts)}. They are watched as ever; what is still broken at the end is told then.</p>
-    <label>For<select class="field" name="for"><option value="30m">30 minutes</option><option value="2h" selected>2 hours</option><option value="8h">8 hours</option><option value="1d">1 day</option><option value="7d">7 days</option></select></label>
+    <label>For<select class="field" name="for">
+      ${SPANS.map(([value, words]) => html`<option key=${value} value=${value} selected=${value === "2h"}>${words}</option>`)}</select></label>
     <${Reason} /><//>`;
 }
 
@@ -84,6 +86,7 @@ export function remove({ hosts, close, done }) {
     done(`${countOf(hosts.length, "host", "hosts")} deleted`);
   };
   return html`<${ActDialog} title=${`Delete ${countOf(hosts.length, "host", "hosts")}`} verb="Delete" danger act=${act} close=${close}>
-    <p>Heartbeats, verdict, outages and score of ${named(hosts)} are deleted, open alerts end, and who is enrolled is cut off: it is heard again only when it is enrolled anew. This cannot be undone.</p>
+    <p>Heartbeats, verdict, outages and score of ${named(hosts)} are deleted, open alerts end,
+      and who is enrolled is cut off: it is heard again only when it is enrolled anew. This cannot be undone.</p>
     <label class="check"><input type="checkbox" name="events" /> Delete their events as well</label><//>`;
 }

@@ -50,12 +50,14 @@ function useHosts(query, view) {
 function Tags({ tags }) {
   if (tags.length === 0) return null;
   const shown = tags.slice(0, 2);
-  return html`<span class="tags">${shown.map((tag) => html`<a key=${tag} class="tag" tabindex="-1" href=${linkTo("hosts", { query: { tag } })} title=${`Hosts with the tag ${tag}`}>${tag}</a>`)}
+  return html`<span class="tags">
+    ${shown.map((tag) => html`<a key=${tag} class="tag" tabindex="-1" href=${linkTo("hosts", { query: { tag } })} title=${`Hosts with the tag ${tag}`}>${tag}</a>`)}
     ${tags.length > shown.length && html`<span class="tag" title=${tags.join(", ")}>+${tags.length - shown.length}</span>`}</span>`;
 }
 
-function scoreTone(score) {
-  return score < 50 ? "low" : score < 80 ? "fair" : "";
+function Score({ of }) {
+  if (of === null) return html`<span class="faint">–</span>`;
+  return html`<span class=${of < 50 ? "score low" : of < 80 ? "score fair" : "score"}>${Math.round(of)}</span>`;
 }
 
 function columnsFor({ now, ticked, onTick, onAll }) {
@@ -68,7 +70,8 @@ function columnsFor({ now, ticked, onTick, onAll }) {
     { key: "state", name: "State", sort: "state", cell: (host) => html`<${StateWord} state=${shownState(host)} />` },
     {
       key: "host", name: "Host", sort: "hostname",
-      cell: (host) => html`<span><${SystemIcon} type=${host.os_type} label=${systemName(host.os_type)} /><a tabindex="-1" href=${linkTo("hosts", { rest: [host.hostname] })} title=${host.hostname}>${host.hostname}</a></span>`,
+      cell: (host) => html`<span><${SystemIcon} type=${host.os_type} label=${systemName(host.os_type)} />
+        <a tabindex="-1" href=${linkTo("hosts", { rest: [host.hostname] })} title=${host.hostname}>${host.hostname}</a></span>`,
     },
     { key: "seen", name: "Last heard", sort: "last_seen", first: "-last_seen", class: "num", cell: (host) => html`<${Age} at=${host.last_seen} ago />` },
     {
@@ -76,8 +79,11 @@ function columnsFor({ now, ticked, onTick, onAll }) {
       cell: (host) => html`<span><span class="words" title=${whatIsKnown(host, now)}>${whatIsKnown(host, now)}</span><${Tags} tags=${host.tags} /></span>`,
     },
     { key: "bar", name: html`<${DayAxis} now=${now} />`, cell: (host) => html`<${Bar24} host=${host} now=${now} />` },
-    { key: "events", name: "Events", sort: "total_events", first: "-total_events", class: "num", cell: (host) => html`<span class=${host.total_events === 0 ? "faint" : ""}>${number(host.total_events)}</span>` },
-    { key: "score", name: "Score", sort: "score", class: "num", cell: (host) => (host.score === null ? html`<span class="faint">–</span>` : html`<span class=${`c-score ${scoreTone(host.score)}`}>${Math.round(host.score)}</span>`) },
+    {
+      key: "events", name: "Events", sort: "total_events", first: "-total_events", class: "num",
+      cell: (host) => html`<span class=${host.total_events === 0 ? "faint" : ""}>${number(host.total_events)}</span>`,
+    },
+    { key: "score", name: "Score", sort: "score", class: "num", cell: (host) => html`<${Score} of=${host.score} />` },
   ];
   return onTick ? [tick, ...columns] : columns;
 }
@@ -109,7 +115,8 @@ function FilterBar({ query }) {
   return html`<div class="filters">
     <div class="search"><label><${Icon} name="n-search" /><span class="vh">Part of a host's name</span>
       <input ref=${field} type="search" placeholder="Part of a name" spellcheck=${false} autocomplete="off" maxlength="253" onInput=${type} onKeyDown=${onKeyDown} /></label></div>
-    ${tags.map((tag) => html`<button type="button" class="tok" key=${tag} onClick=${() => change({ tag: null })} aria-label=${`No longer only the tag ${tag}`}>tag: ${tag}<${Icon} name="n-no" /></button>`)}
+    ${tags.map((tag) => html`<button type="button" class="tok" key=${tag} onClick=${() => change({ tag: null })}
+      aria-label=${`No longer only the tag ${tag}`}>tag: ${tag}<${Icon} name="n-no" /></button>`)}
     <label><span class="vh">System</span><select value=${query.get("os_type") ?? ""} onChange=${(event) => change({ os_type: event.target.value })}>
       <option value="">All systems</option>${SYSTEM_TYPES.map((type) => html`<option key=${type} value=${type}>${systemName(type)}</option>`)}</select></label>
   </div>`;
@@ -140,6 +147,11 @@ function oneHost(states, need) {
   if (need > 0) return "The one host needs you";
   const state = STATES.find((one) => states[one.key] > 0);
   return state ? `The one host is ${state.word.toLowerCase()}` : "Hosts";
+}
+
+function footOf({ rows, total, done }) {
+  if (done) return `${countOf(rows.length, "host", "hosts")}. Times in ${zoneName()}.`;
+  return `${number(rows.length)} of ${number(total ?? rows.length)} are loaded; the others come as you scroll.`;
 }
 
 const ACTIONS = [
@@ -229,13 +241,15 @@ export function View({ query, summary }) {
       <${FilterBar} query=${query} />
       ${ticked.size > 0 && html`<${Chosen} ticked=${ticked} clear=${clear} begin=${beginChosen} />`}
       ${state.error && html`<${ErrorNote} what="The hosts cannot be had." error=${state.error} again=${reload} kept=${shown > 0} />`}
-      ${state.waiting > 0 && html`<button type="button" class="btn sm waits" onClick=${() => list.settle()}>${countOf(state.waiting, "row has", "rows have")} changed place: show the new order</button>`}
+      ${state.waiting > 0 && html`<button type="button" class="btn sm waits" onClick=${() => list.settle()}>
+        ${countOf(state.waiting, "row has", "rows have")} changed place: show the new order</button>`}
       ${state.loading && html`<${Loading} what="Loading hosts" lead=${false} rows=${12} />`}
       ${!state.loading && shown === 0 && !state.error && html`<${NoMatch} what=${`No host matches ${words}.`} clear=${clearFilter} />`}
-      ${shown > 0 && html`<section><${Grid} class=${`hosts ${may ? "ticks" : ""}`} label=${`Hosts, times in ${zoneName()}`} columns=${columns} rows=${state.rows} total=${state.total} keyOf=${(host) => host.hostname}
+      ${shown > 0 && html`<section><${Grid} class=${`hosts ${may ? "ticks" : ""}`} label=${`Hosts, times in ${zoneName()}`}
+          columns=${columns} rows=${state.rows} total=${state.total} keyOf=${(host) => host.hostname}
           sort=${sort} onSort=${(next) => change({ sort: next === "state" ? null : next })} onOpen=${(host) => go("hosts", { rest: [host.hostname] })} onView=${onView}
           ticked=${ticked} onTick=${may ? tick : undefined} onActive=${(key) => (active.current = key)} />
-        <p class="grid-foot" aria-hidden="true">${state.done ? `${countOf(shown, "host", "hosts")}. Times in ${zoneName()}.` : `${number(shown)} of ${number(state.total ?? shown)} are loaded; the others come as you scroll.`}</p></section>`}
+        <p class="grid-foot" aria-hidden="true">${footOf(state)}</p></section>`}
       ${dialog}
     </div>`;
 }

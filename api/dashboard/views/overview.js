@@ -2,7 +2,7 @@
 
 import { html, useState } from "/vendor/preact.js";
 import { Age, Bar24, CountBars, FirstHost, Icon, Ledger, Lead, Loading, SEVERITIES, SeverityWord, Section, ErrorNote } from "/frame.js";
-import { alertLook, announce, clockTime, countOf, fullTime, inWords, linkTo, needing, number, parseTime, send, serverNow } from "/frame.js";
+import { alertLook, announce, countOf, fullTime, inWords, linkTo, needing, number, parseTime, send, serverNow } from "/frame.js";
 import { shortTime, shownState, spanText, stateFor, stateOf, toast, useAnswer, useMay, useNow, useTitle, whatIsKnown, STATES, DAY_MS } from "/frame.js";
 
 const SHOWN = 8; // things; what is behind them is one press away
@@ -116,7 +116,8 @@ function Few({ title, hosts, states, most = 6 }) {
     <ul class="list">${found.slice(0, most).map((host) => {
       const state = shownState(host);
       return html`<li class=${state.tone} key=${host.hostname}><${Icon} name=${`i-${state.key}`} label=${state.word} />
-        <p class="say"><strong><a href=${linkTo("hosts", { rest: [host.hostname] })}>${host.hostname}</a></strong> ${" "}<b>${state.word}</b><span class="muted">: ${lowerFirst(whatIsKnown(host, now))}.</span></p>
+        <p class="say"><strong><a href=${linkTo("hosts", { rest: [host.hostname] })}>${host.hostname}</a></strong> ${" "}
+          <b>${state.word}</b><span class="muted">: ${lowerFirst(whatIsKnown(host, now))}.</span></p>
         <span class="when"><${Age} at=${host.since} /></span></li>`;
     })}</ul><//>`;
 }
@@ -137,8 +138,9 @@ function Severities({ events }) {
   return html`<${Section} title="Events by severity" aside=${`${number(sum)} in 24${"\u202f"}h`}>
     <ul class="sevs">${SEVERITIES.map((one) => {
       const count = counts[one.level - 1];
+      const share = count > 0 ? Math.max(1.2, (count / most) * 100) : 0; // a few among many are seen
       return html`<li key=${one.level}><a href=${linkTo("events", { query: { severity_gte: String(one.level) } })}><${SeverityWord} severity=${one} /></a>
-        <svg class="share" aria-hidden="true"><rect class="f-none" y="7" height="1" width="100%" /><rect class=${one.fill} height="8" width=${`${count > 0 ? Math.max(1.2, (count / most) * 100) : 0}%`} /></svg>
+        <svg class="share" aria-hidden="true"><rect class="f-none" y="7" height="1" width="100%" /><rect class=${one.fill} height="8" width=${`${share}%`} /></svg>
         <span class="num">${number(count)}</span></li>`;
     })}</ul><//>`;
 }
@@ -175,7 +177,16 @@ export function View({ summary }) {
     <${Lead} title=${lead}>${subOf(content)}<//>
     <${Ledger} states=${content.hosts.states} total=${content.hosts.total} linkOf=${(keys) => linkTo("hosts", { query: { state: keys } })} />
     <div class="cols">
-      <div class="stack"><${Needs} content=${content} things=${waiting} hosts=${hosts} may=${may} /><${Few} title="Worth a look" hosts=${[...hosts.values()]} states=${["late", "missing", "new"]} /><${Changes} changes=${content.changes} /></div>
-      <div class="stack"><${Minutes} events=${content.events} at=${content.at} /><${Severities} events=${content.events} /><${Ingest} ingest=${content.ingest} /><${Few} title="Away, due back" hosts=${[...hosts.values()]} states=${["overdue", "away"]} /></div>
+      <div class="stack">
+        <${Needs} content=${content} things=${waiting} hosts=${hosts} may=${may} />
+        <${Few} title="Worth a look" hosts=${[...hosts.values()]} states=${["late", "missing", "new"]} />
+        <${Changes} changes=${content.changes} />
+      </div>
+      <div class="stack">
+        <${Minutes} events=${content.events} at=${content.at} />
+        <${Severities} events=${content.events} />
+        <${Ingest} ingest=${content.ingest} />
+        <${Few} title="Away, due back" hosts=${[...hosts.values()]} states=${["overdue", "away"]} />
+      </div>
     </div>`;
 }
