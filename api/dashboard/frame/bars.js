@@ -68,7 +68,7 @@ export function Bar24({ host, now }) {
 export function DayAxis({ now }) {
   const { midnight } = dayOf(now);
   // beside its ends the word for midnight would lie on theirs
-  const fits = midnight > 26 && midnight < 80;
+  const fits = midnight > 28 && midnight < 72;
   return html`<span class="axis24"><span>−24${"\u202f"}h</span>
     ${fits && html`<span class="at" style=${{ left: `${midnight}%` }}>00:00</span>`}<span>now</span></span>`;
 }
