@@ -49,6 +49,7 @@ def _tmpfs() -> bool:
 
 
 ASYNCAPI_SCHEMA = Path(os.environ.get("ASYNCAPI_SCHEMA", "node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json"))
+AXE = Path(os.environ.get("AXE_SCRIPT", "node_modules/axe-core/axe.min.js"))
 
 
 def _journald() -> bool:
@@ -81,6 +82,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         ASYNCAPI_SCHEMA.exists,
         "needs the schema of AsyncAPI: npm install --no-save @asyncapi/specs, or ASYNCAPI_SCHEMA=FILE",
     ),
+    "axe": (AXE.exists, "needs axe: npm install --no-save axe-core, or AXE_SCRIPT=FILE"),
     "docker": (_docker, "needs a Docker engine with compose"),
     "curl": (lambda: shutil.which("curl") is not None, "needs curl: apt install curl"),
     "sqlite3": (lambda: shutil.which("sqlite3") is not None, "needs the sqlite3 command: apt install sqlite3"),

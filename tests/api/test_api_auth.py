@@ -24,7 +24,7 @@ GUARDED = [
 ]  # fmt: skip
 OPEN = [
     "/livez", "/agent.pyz", "/agent.pyz.sha256", "/docs", "/docs/problems", "/openapi.json",
-    "/", "/app.js", "/app.css", "/tokens.css", "/favicon.svg",
+    "/", "/frame.js", "/views/hosts.js", "/vendor/preact.js", "/app.css", "/favicon.svg",
 ]  # fmt: skip
 
 

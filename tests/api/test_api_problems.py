@@ -101,8 +101,8 @@ def test_the_log_has_a_line_a_request_but_none_for_a_heartbeat_and_no_secret(
 
 
 def test_an_unchanged_file_of_the_page_is_not_sent_again(lone_api: Api) -> None:
-    etag = lone_api.anyone.get("/app.js").headers["etag"]
-    again = lone_api.anyone.get("/app.js", headers={"if-none-match": etag})
+    etag = lone_api.anyone.get("/frame.js").headers["etag"]
+    again = lone_api.anyone.get("/frame.js", headers={"if-none-match": etag})
     assert (again.status_code, again.content) == (304, b"")
 
 

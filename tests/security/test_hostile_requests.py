@@ -132,9 +132,10 @@ TARGETS = {
     target: get(status, target.encode())
     for status, targets in {
         404: (
-            "/hosts/..%2f..%2fetc%2fpasswd", "/hosts/%2e%2e", "/hosts/../keys", "//hosts", "/app.js/..%2f..%2fapi-key",
-            "/..%2fapi-key", "/%2e%2e/api-key", "/docs/../api-key", "/hosts/web-01%00", "/HOSTS", "/hosts/%c0%af", "*",
-            "/hosts;x=1", "/hosts%3fa=1", "/hosts/%", "/hosts/%zz", "/events/%0d%0aset-cookie:%20x-forged=1",
+            "/hosts/..%2f..%2fetc%2fpasswd", "/hosts/%2e%2e", "/hosts/../keys", "//hosts",
+            "/frame.js/..%2f..%2fapi-key", "/..%2fapi-key", "/%2e%2e/api-key", "/docs/../api-key", "/hosts/web-01%00",
+            "/HOSTS", "/hosts/%c0%af", "*", "/hosts;x=1", "/hosts%3fa=1", "/hosts/%", "/hosts/%zz",
+            "/events/%0d%0aset-cookie:%20x-forged=1",
             "/events/%ed%a0%80", "/events/%00", "/hosts/" + "x" * 5_000,
         ),
         403: ("/login?token=%ed%a0%80", "/login?token=%00", "/login?token=%0d%0ax-forged:1", "/keys"),
