@@ -10,6 +10,7 @@ import json
 import random
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -96,7 +97,8 @@ def furnish(api: Api, now: datetime) -> None:
         for minutes in range(0, 60, 5):
             at = now - timedelta(hours=hours, minutes=-minutes)
             if at <= now:
-                store.write(WriteBatch([make_event(chance, at) for _ in range(chance.randrange(1, 9))], at))
+                alive = [one for one in HOUSE if one.state != "offline" or at < now - timedelta(minutes=one.minutes)]
+                store.write(WriteBatch([make_event(chance, alive, at) for _ in range(chance.randrange(1, 9))], at))
     for one in HOUSE:
         heard = now - timedelta(minutes=one.minutes if one.reason else 0, seconds=chance.randrange(30))
         store.record_heartbeats([Beat(one.name, one.os_type, heard, 1, one.name, delay_seconds=0.01)])
@@ -117,10 +119,10 @@ def _back(one: Machine, now: datetime) -> datetime | None:
     return now + timedelta(minutes=4) if one.state == "away" else None
 
 
-def make_event(chance: random.Random, at: datetime) -> Event:
-    """An event of one of the machines, at about `at`."""
+def make_event(chance: random.Random, alive: Sequence[Machine], at: datetime) -> Event:
+    """An event of one of the machines that are alive, at `at`."""
     event_type, severity, text = chance.choices(KINDS, _OFTEN)[0]
-    one = chance.choice(HOUSE)
+    one = chance.choice(alive)
     return Event(uuid7(), at, one.name, one.os_type, event_type, severity, text, "203.0.113.9", "eva")
 
 

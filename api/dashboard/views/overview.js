@@ -64,7 +64,7 @@ function Thing({ alerts, host, may, now }) {
     <div><p class="t"><a href=${link}>${title}</a>
         ${others > 0 && html`<a class="small" href=${linkTo("alerts", { query: { incident: first.incident } })}>and ${countOf(others, "other", "others")}</a>`}
         ${(host?.tags ?? []).slice(0, 2).map((tag) => html`<span class="faint" key=${tag}>${tag}</span>`)}</p>
-      <p class="say">${known ? html`<b>${stateFor(stateOf(first.kind), first.since, now)}</b>: ${lowerFirst(whatIsKnown(host, now))}.` : first.text}
+      <p class="say">${known ? html`<b>${stateFor(stateOf(first.kind), first.since, now)}</b>: ${lowerFirst(whatIsKnown(host, now))}.` : first.text.replace(/\.?$/, ".")}
         ${others > 0 && html` ${countOf(alerts.length, "alert", "alerts")} opened together: likely one cause.`}</p></div>
     ${host ? html`<${Bar24} host=${host} now=${now} />` : html`<span></span>`}
     <span class="age" title=${fullTime(parseTime(first.since) ?? now)}>${span}</span>
