@@ -47,7 +47,7 @@ def _answer_heartbeats(store: Store, name: str, since: datetime | None) -> Respo
 
 
 def find_host(store: Store, name: str) -> Host:
-    """The host `name`. Raises `Refused` (404) when nothing was ever heard of it."""
+    """The host `name`. Raises `Refused` (404) when nothing is known of it."""
     # PostgreSQL takes no NUL in a value, and no host's name holds one
     host = None if "\0" in name else store.get_host(name)
     if host is None:
