@@ -59,9 +59,9 @@ PartsOf = Annotated[Parts, Depends(get_parts)]
 
 
 class Needs:
-    """A dependency: the caller's key or session with `scope`, else 401 or 403."""
+    """A dependency: the caller's key or session with `scope` (`None`: with any), else 401 or 403."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str | None) -> None:
         self.scope = scope
 
     async def __call__(
@@ -73,7 +73,7 @@ class Needs:
     ) -> Key:
         """The caller. Raises `Refused` (401, 403) and `Unavailable`."""
         caller = await find_caller(request, parts, key)
-        if self.scope not in caller.scopes:
+        if self.scope is not None and self.scope not in caller.scopes:
             raise Refused(403, f"{caller.name} may not do this: the scope {self.scope!r} is needed")
         return caller
 

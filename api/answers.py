@@ -97,6 +97,15 @@ class SessionAnswer(Answer):
     message: str
 
 
+class CallerAnswer(Answer):
+    """Whose key or session came."""
+
+    success: Success
+    name: Annotated[str, Field(examples=["eva"])]
+    scopes: Annotated[list[str], Field(examples=[["operate", "read"]])]
+    expires_at: Annotated[Time | None, Field(description="Null: never.")]
+
+
 class KeyAnswer(Answer):
     """An API key, but for the key itself."""
 

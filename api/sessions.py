@@ -1,19 +1,21 @@
-"""`GET /login`, `POST /sessions`, `DELETE /sessions`: how a person comes in, and goes."""
+"""`GET /login`, `GET /sessions`, `POST /sessions`, `DELETE /sessions`: how a person comes in, who it is, and goes."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api.access import Parts, PartsOf, check_same_origin, try_key
-from api.answers import SESSION_BODY, SessionAnswer
+from api.access import Needs, Parts, PartsOf, check_query, check_same_origin, try_key
+from api.answers import SESSION_BODY, CallerAnswer, SessionAnswer
 from api.auth import LINK_MINUTES, LINK_SCOPES, SESSION_DAYS
 from api.body import answer_json, decode_json, read_body
 from api.documents import make_page
 from api.problems import Refused
+from core.clock import rfc3339
 from core.errors import Invalid
+from store import Key
 
 MAX_KEY_BODY_BYTES = 4_096
 
@@ -38,6 +40,24 @@ async def log_in(request: Request, parts: PartsOf, token: Annotated[str, Query(m
     if kept and await parts.auth.find_session(kept) is not None:
         return RedirectResponse("/", 303)  # the link again, in the browser that it has logged in
     return HTMLResponse(make_page("This link no longer works", _SPENT), 403)
+
+
+@router.get(
+    "/sessions", response_model=CallerAnswer, dependencies=[Depends(check_query)], summary="Who you are"
+)  # fmt: skip
+async def show_caller(caller: Annotated[Key, Depends(Needs(None))]) -> Response:
+    """Of the key or the session that came: its name, what it may do, and when it ends."""
+    return answer_json(
+        {
+            "success": True,
+            "name": caller.name,
+            # with what a greater scope gives: who asks whether it may do something looks for that scope
+            "scopes": sorted(
+                f"agent:{caller.host}" if one == "agent" and caller.host else one for one in caller.scopes
+            ),
+            "expires_at": None if caller.expires_at is None else rfc3339(caller.expires_at),
+        }
+    )
 
 
 @router.post("/sessions", response_model=SessionAnswer, openapi_extra=SESSION_BODY, summary="Begin a session by a key")

@@ -147,10 +147,11 @@ def add_session(database: Database, session_hash: str, name: str, scopes: Iterab
 def find_session(database: Database, session_hash: str, now: datetime) -> Key | None:
     """Whose session this is, unless it has ended or expired by `now`."""
     session = sessions.c
-    query = select(session.name, session.scopes).where(session.hash == session_hash, session.expires_at > now)
+    query = select(session.name, session.scopes, session.expires_at)
+    query = query.where(session.hash == session_hash, session.expires_at > now)
     with database.reading() as connection:
         row = connection.execute(query).first()
-    return None if row is None else Key(row.name, frozenset(row.scopes.split()))
+    return None if row is None else Key(row.name, frozenset(row.scopes.split()), expires_at=row.expires_at)
 
 
 def end_session(database: Database, session_hash: str) -> None:

@@ -153,7 +153,7 @@ class StoredEvent:
 class Key:
     """Who holds an API key or a session, and what it may do. `host` binds an agent's key to its host.
 
-    `expires_at` is a key's end, `None` for never.
+    `expires_at` is its end, `None` for never.
     """
 
     name: str

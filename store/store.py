@@ -12,6 +12,7 @@ from store import (
     audit,
     beat_days,
     beat_figures,
+    dead_pages,
     detections,
     enrolment,
     findings,
@@ -260,6 +261,10 @@ class Store:
     def forget_alerts(self, now: datetime) -> int:
         """Old alerts go, at any time and any number of times (see `old_alerts.forget_alerts`)."""
         return old_alerts.forget_alerts(self.database, now, self._keep_days)
+
+    def read_dead(self, limit: int, before: int | None = None) -> list[dead_pages.StoredLetter]:
+        """A page of dead letters, last received first: those with `id` < `before`."""
+        return dead_pages.read_dead(self.database, limit, before)
 
     def events(self, wanted: EventFilter, limit: int, before: int | None = None) -> queries.EventPage:
         """A page of events, last stored first (see `queries.read_events`)."""
