@@ -12,6 +12,7 @@ from fastapi.security import APIKeyCookie, APIKeyHeader
 
 from api.auth import Authenticator, hash_secret
 from api.bridge import Bridge
+from api.feed import Feed
 from api.gateway import Gateway
 from api.problems import Refused
 from api.tries import Tries
@@ -40,6 +41,7 @@ class Parts:
     store: Store
     bridge: Bridge
     gateway: Gateway
+    feed: Feed
     auth: Authenticator
     voices: Voices
     tries: Tries

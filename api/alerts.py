@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -13,8 +13,8 @@ from api.access import Needs, PartsOf, check_query
 from api.body import answer_json, answer_page
 from api.host_answers import AckedAlertAnswer, AlertsAnswer
 from api.problems import Refused
-from core.clock import rfc3339, utc_now
-from core.messages import Alert
+from api.shown import describe_alert
+from core.clock import utc_now
 from store import Key, Store
 
 router = APIRouter(tags=["alerts"], dependencies=[Depends(Needs("read")), Depends(check_query)])
@@ -42,6 +42,7 @@ async def ack_alert(
     alert = await run_in_threadpool(parts.store.ack_alert, str(alert_id), caller.name, utc_now())
     if alert is None:
         raise Refused(404, f"there is no alert with the id {alert_id}")
+    parts.feed.tell(alert)
     return answer_json({"success": True, "alert": describe_alert(alert)})
 
 
@@ -49,22 +50,3 @@ def _answer_alerts(store: Store, limit: int, state: str | None, before: UUID | N
     asked = [None if one is None else str(one) for one in (before, incident)]
     found = store.read_alerts(limit + 1, state, *asked)
     return answer_page("alerts", found, limit, describe_alert, lambda alert: alert.id)
-
-
-def describe_alert(alert: Alert) -> dict[str, Any]:
-    """An alert as the API shows it."""
-    return {
-        "id": alert.id,
-        "kind": alert.kind,
-        "source_host": alert.source_host,
-        "state": alert.state,
-        "since": rfc3339(alert.since),
-        "opened_at": rfc3339(alert.opened_at),
-        "resolved_at": None if alert.resolved_at is None else rfc3339(alert.resolved_at),
-        "text": alert.text,
-        "incident": alert.incident,
-        "subject": alert.subject,
-        "severity": alert.severity,
-        "acked_at": None if alert.acked_at is None else rfc3339(alert.acked_at),
-        "acked_by": alert.acked_by,
-    }

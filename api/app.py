@@ -31,6 +31,7 @@ from api import (
     services,
     sessions,
     silences,
+    stream,
     summary,
 )
 from api.access import Parts
@@ -39,6 +40,7 @@ from api.auth import Authenticator
 from api.bridge import Bridge
 from api.coding import Coding
 from api.envelope import Envelope
+from api.feed import Feed
 from api.gateway import Gateway
 from api.problems import install_problems
 from api.tries import Tries
@@ -54,6 +56,7 @@ def create_app(settings: Settings, store: Store, bridge: Bridge, gateway: Gatewa
 
     @asynccontextmanager
     async def run_parts(_app: FastAPI) -> AsyncIterator[None]:
+        feed.start()
         gateway.start()
         bridge.start()
         try:
@@ -61,10 +64,13 @@ def create_app(settings: Settings, store: Store, bridge: Bridge, gateway: Gatewa
         finally:
             await gateway.stop()
             await bridge.stop()
+            await feed.stop()
 
+    feed = Feed(store, bridge.signs.stored)
+    bridge.heard, bridge.connected = feed.hear, feed.reconnected
     app = _assemble(run_parts)
     voices = Voices(store.enrolled)
-    app.state.parts = Parts(settings, store, bridge, gateway, Authenticator(store), voices, Tries())
+    app.state.parts = Parts(settings, store, bridge, gateway, feed, Authenticator(store), voices, Tries())
     return app
 
 
@@ -99,6 +105,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         summary,
         health,
         services,
+        stream,
         metrics,
         keys,
         enroll,

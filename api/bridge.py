@@ -13,6 +13,7 @@ import random
 import secrets
 import sqlite3
 import time
+from collections.abc import Callable
 from functools import cache
 
 import mqtt5
@@ -25,6 +26,7 @@ from core.messages import SIGN_OF_LIFE_SECONDS, Heartbeat, OsType, Reason, Servi
 from core.settings import Settings
 from core.spool import Batch, Spool
 from core.topics import (
+    ALERTS,
     EVENTS,
     HEARTBEAT,
     INFO,
@@ -58,6 +60,9 @@ class Bridge:
         self._settings = settings
         self._instance = instance
         self.signs = Signs()
+        # told of verdicts and alerts as they come, and of each connection that is made
+        self.heard: Callable[[str, bytes], object] = lambda _topic, _payload: None
+        self.connected: Callable[[], object] = lambda: None
         self._forwarder = Forwarder(spool, window=WINDOW)
         self._largest_bytes = self._forwarder.max_bytes
         self._receipts: list[bytes] = []
@@ -160,6 +165,7 @@ class Bridge:
         pings = asyncio.create_task(connection.keep_alive())
         publisher = self._publisher = Publisher(connection)
         log.info("connected to the broker %s", self._settings.broker)
+        self.connected()
         try:
             await self._serve(connection, publisher, session)
         finally:
@@ -176,7 +182,9 @@ class Bridge:
         connection = await connect(self._settings.broker, packet, self._deliver)
         connection.closed.add_done_callback(lambda _: self.wake())
         try:
-            await connection.subscribe([_heard(every_host(RECEIPT)), _heard(f"{SERVICES}/+/+")])
+            # what is retained is known to the store: it need not come anew at each connection
+            spoken = [_heard(one, mqtt5.RetainHandling.SEND_NEVER) for one in (every_host(VERDICT), f"{ALERTS}/+")]
+            await connection.subscribe([_heard(every_host(RECEIPT)), _heard(f"{SERVICES}/+/+"), *spoken])
         except BaseException:
             connection.abort()
             raise
@@ -239,13 +247,16 @@ class Bridge:
         publisher.publish(message, settle)
 
     def _deliver(self, _connection: Connection, packets: list[mqtt5.PublishPacket]) -> None:
-        """Hand on receipts and signs of life."""
+        """Hand on receipts, signs of life, and what the watch says."""
         for packet in packets:
             if packet.topic.startswith(SERVICES):
                 if self.signs.record(packet.topic, packet.payload, packet.retain) and "/ingestor/" in packet.topic:
                     # an ingestor has come up: what nobody took (0x10) need not wait for its delay
                     self._forwarder.disconnected(time.monotonic())
                     self.wake()
+            elif packet.topic.endswith(f"/{VERDICT}") or packet.topic.startswith(f"{ALERTS}/"):
+                if not packet.retain:  # the embedded broker sends what is retained all the same
+                    self.heard(packet.topic, packet.payload)
             elif packet.correlation_data is not None:
                 self._receipts.append(packet.correlation_data)
                 self.wake()
@@ -267,6 +278,8 @@ def _beat(os_type: OsType) -> tuple[bytes, int]:
     return encode(beat), int(2 * beat.interval_s)
 
 
-def _heard(pattern: str) -> mqtt5.TopicFilter:
-    """At QoS 0; what is retained comes once, and is marked so."""
-    return mqtt5.TopicFilter(pattern, max_qos=mqtt5.QoS.AT_MOST_ONCE, retain_as_published=False)
+def _heard(pattern: str, retained: mqtt5.RetainHandling = mqtt5.RetainHandling.SEND_ALWAYS) -> mqtt5.TopicFilter:
+    """At QoS 0; what is retained comes once, if at all, and is marked so."""
+    return mqtt5.TopicFilter(
+        pattern, max_qos=mqtt5.QoS.AT_MOST_ONCE, retain_as_published=False, retain_handling=retained
+    )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -14,17 +14,13 @@ from api.answers import EventsAnswer, OneEventAnswer
 from api.body import Page, answer_json
 from api.export import MEDIA_TYPES, Export, Format, choose_format
 from api.problems import Refused
+from api.shown import EVENT_KEYS, describe_event
 from core.clock import parse_time
 from core.errors import Invalid
 from core.messages import EVENT_TYPES, OS_TYPES
-from store import EventFilter, Store, StoredEvent
+from store import EventFilter, Store
 
 router = APIRouter(tags=["events"], dependencies=[Depends(Needs("read")), Depends(check_query)])
-
-_SHOWN = (
-    "event_id", "timestamp", "source_host", "os_type", "event_type",
-    "severity", "source_ip", "user", "raw_message", "created_at",
-)  # fmt: skip
 
 Text = Annotated[str | None, Query(max_length=253)]
 Moment = Annotated[str | None, Query(max_length=40, description="RFC 3339", examples=["2025-12-03T20:49:50Z"])]
@@ -101,7 +97,9 @@ async def list_events(
     """
     shape = choose_format(format, request.headers.get("accept", ""))
     if shape != "json":
-        return await run_in_threadpool(Export, parts.store, wanted, read_cursor(cursor), shape, _SHOWN, describe_event)
+        return await run_in_threadpool(
+            Export, parts.store, wanted, read_cursor(cursor), shape, EVENT_KEYS, describe_event
+        )
     return await run_in_threadpool(_answer_events, parts.store, wanted, limit, read_cursor(cursor))
 
 
@@ -118,11 +116,6 @@ def _answer_events(store: Store, wanted: EventFilter, limit: int, before: int | 
     page = store.events(wanted, limit, before)
     following = None if page.end is None else str(page.end)
     return Page({"events": [describe_event(event) for event in page.events]}, following)
-
-
-def describe_event(event: StoredEvent) -> dict[str, Any]:
-    """An event as the API shows it."""
-    return {key: getattr(event, key) for key in _SHOWN}
 
 
 @router.get("/events/{event_id}", response_model=OneEventAnswer, summary="One event")

@@ -7,6 +7,7 @@ import logging
 import re
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -59,7 +60,7 @@ def _serve(settings: Settings, store: Store, spool: Spool, listener: socket.sock
         http=PatientProtocol, timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_certfile=Home(settings.home).tls / "server.pem" if settings.tls_name else None,
     )  # fmt: skip
-    server = _Server(config)
+    server = _Server(config, app.state.parts.feed.end)
     # uvicorn raises the signal again when it has stopped: with these an ordered stop is no death by signal
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, server.handle_exit)
@@ -76,8 +77,9 @@ def _serve(settings: Settings, store: Store, spool: Spool, listener: socket.sock
 class _Server(uvicorn.Server):
     """Waits to be told to stop; uvicorn's own looks ten times a second whether it was. Renews its certificate."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, let_go: Callable[[], None]) -> None:
         super().__init__(config)
+        self._let_go = let_go  # who listens without end
         config.load()
         self._certificate = Certificate(config) if config.ssl is not None else None
         self._told = asyncio.Event()
@@ -92,6 +94,10 @@ class _Server(uvicorn.Server):
                     await self._told.wait()
             if self._certificate is not None:
                 self._certificate.look()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._let_go()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

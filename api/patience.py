@@ -35,6 +35,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # for an answer without end, which must not wait for a client that takes nothing in
+        self.scope["heimdall.abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
         self._head_bytes = 0
         self._await_head()
 

@@ -12,12 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.access import Needs, PartsOf, check_query
-from api.alerts import describe_alert
 from api.answers import Answer, Success, Time
 from api.body import answer_json
 from api.health import judge_parts
 from api.host_answers import AlertAnswer, OutageAnswer
 from api.hosts import describe_outage
+from api.shown import describe_alert
 from core.clock import rfc3339, utc_now
 from store import Condition, Store
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 
-from api.alerts import describe_alert
 from api.auth import local_name
+from api.shown import describe_alert
 from core.clock import utc_now
 from core.errors import Conflict, Invalid
 from core.home import Home

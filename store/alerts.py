@@ -103,6 +103,16 @@ def read_open_alerts(database: Database) -> list[Alert]:
         return [*map(make_alert, connection.execute(_OPEN.order_by(alerts.c.id)))]
 
 
+def find_alerts(database: Database, ids: Sequence[str]) -> list[Alert]:
+    """Those of these ids that there are, in the order in which they were opened."""
+    found: list[Alert] = []
+    with database.reading() as connection:
+        for chunk in in_chunks(sorted(ids)):
+            query = select(alerts).where(alerts.c.id.in_(chunk)).order_by(alerts.c.id)
+            found += map(make_alert, connection.execute(query))
+    return found
+
+
 def read_missed(database: Database, hosts: Sequence[str], since: datetime) -> list[Alert]:
     """The alerts that say of one of `hosts` that it is gone, those that are open and those resolved after `since`."""
     lately = alerts.c.resolved_at.is_(None) | (alerts.c.resolved_at > since)

@@ -23,6 +23,7 @@ from store import (
     keys,
     leases,
     log_counts,
+    news,
     notices,
     old_alerts,
     outages,
@@ -180,6 +181,10 @@ class Store:
         """Note that `who` has seen to an alert (see `alerts.ack_alert`). Raises `Conflict` when it is resolved."""
         return alerts.ack_alert(self.database, alert_id, who, now)
 
+    def find_alerts(self, ids: Sequence[str]) -> list[Alert]:
+        """The alerts with these ids, those that there are."""
+        return alerts.find_alerts(self.database, ids)
+
     def read_missed(self, hosts: Sequence[str], since: datetime) -> list[Alert]:
         """Alerts that say of one of `hosts` that it is gone, or was after `since` (see `alerts.read_missed`)."""
         return alerts.read_missed(self.database, hosts, since)
@@ -261,6 +266,10 @@ class Store:
     def forget_alerts(self, now: datetime) -> int:
         """Old alerts go, at any time and any number of times (see `old_alerts.forget_alerts`)."""
         return old_alerts.forget_alerts(self.database, now, self._keep_days)
+
+    def read_news(self, after: int | None) -> news.News:
+        """What was stored since somebody looked last (see `news.read_news`)."""
+        return news.read_news(self.database, after)
 
     def read_dead(self, limit: int, before: int | None = None) -> list[dead_pages.StoredLetter]:
         """A page of dead letters, last received first: those with `id` < `before`."""
