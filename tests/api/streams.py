@@ -39,8 +39,8 @@ class Ear:
         self.comments = 0
 
     def _read(self) -> bool:
-        self.socket.settimeout(0.02)
         try:
+            self.socket.settimeout(0.02)
             while not self.ended:
                 piece = self.socket.recv(1 << 20)
                 self._raw += piece

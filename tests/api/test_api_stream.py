@@ -110,12 +110,12 @@ def test_a_verdict_is_told_as_it_is_said(listen: Listen, watch: Watch) -> None:
 def test_what_the_broker_retains_is_not_told_again(broker: Broker, watch: Watch, tmp_path: Path) -> None:
     for number in range(50):
         watch.judge(f"old-{number}")
-    with running_api(make_settings(tmp_path / "home", broker.port, free_port())) as found:
-        with listening(found) as listen:
-            ear = listen()
-            wait_until(lambda: found.bridge.state() == "ok", "the bridge has connected")
-            watch.judge("web-01")
-            assert [one.data["hostname"] for one in ear.wait_for("verdict")] == ["web-01"]
+    settings = make_settings(tmp_path / "home", broker.port, free_port())
+    with running_api(settings) as found, listening(found) as listen:
+        ear = listen()
+        wait_until(lambda: found.bridge.state() == "ok", "the bridge has connected")
+        watch.judge("web-01")
+        assert [one.data["hostname"] for one in ear.wait_for("verdict")] == ["web-01"]
 
 
 def test_an_alert_is_told_when_it_opens_when_somebody_sees_to_it_and_when_it_ends(
@@ -297,6 +297,7 @@ def test_the_stream_of_a_session_ends_with_it(api: Api, monkeypatch: pytest.Monk
         ear = Ear(api.url, "", cookie="=".join(cookie)).has_begun()
         assert browser.delete("/sessions").status_code == 200
     wait_until(lambda: ended(ear), "its stream has ended")
+    ear.close()
 
 
 def ended(ear: Ear) -> bool:
