@@ -34,7 +34,7 @@ class Listener:
         self._ring, self._kinds = ring, frozenset(kinds)
         self._position = position
         self._news = asyncio.Event()
-        self._ended = self._sending = False
+        self.ended = self._sending = False
         self._abort: Callable[[], object] = lambda: None
 
     def wake(self) -> None:
@@ -43,7 +43,7 @@ class Listener:
 
     def end(self) -> None:
         """Serve it no longer; a client that takes nothing in is not waited for."""
-        self._ended = True
+        self.ended = True
         self._news.set()
         if self._sending:
             self._abort()
@@ -67,7 +67,7 @@ class Listener:
             self._sending = False
 
     async def _next(self) -> bytes:
-        while not self._ended:
+        while not self.ended:
             self._news.clear()
             chunk = None if self._position is None else self._ring.take(self._position, self._kinds)
             if chunk is None:

@@ -42,6 +42,12 @@ class Watch:
     def judge(self, host: str, reason: str = "crashed") -> None:
         self.say(host_topic(host, "verdict"), encode(Verdict("offline", utc_now(), reason)))
 
+    def flood(self, count: int) -> None:
+        """As many verdicts, each of another host, as fast as the broker takes them."""
+        payload = encode(Verdict("offline", utc_now(), "crashed"))
+        for number in range(count):
+            self._client.publish(host_topic(f"web-{number}", "verdict"), payload, 0)
+
     def stop(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
