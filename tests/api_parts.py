@@ -38,7 +38,10 @@ class Broker:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 1000\n")
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 1000\n"
+            "max_queued_messages 1000000\n"  # as `broker.mosquitto` has it
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -42,10 +42,10 @@ class Watch:
     def judge(self, host: str, reason: str = "crashed") -> None:
         self.say(host_topic(host, "verdict"), encode(Verdict("offline", utc_now(), reason)))
 
-    def flood(self, count: int) -> None:
-        """As many verdicts, each of another host, as fast as the broker takes them."""
+    def flood(self, first: int, end: int) -> None:
+        """Verdicts of hosts with numbers, as fast as the broker takes them."""
         payload = encode(Verdict("offline", utc_now(), "crashed"))
-        for number in range(count):
+        for number in range(first, end):
             self._client.publish(host_topic(f"web-{number}", "verdict"), payload, 0)
 
     def stop(self) -> None:
