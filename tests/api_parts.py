@@ -6,7 +6,7 @@ import contextlib
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,18 @@ def make_settings(home: Path, mqtt_port: int, http_port: int, **more: str) -> Se
     )
 
 
+class Server(uvicorn.Server):
+    """Ends the streams before it waits for what is under way, as the API's own does."""
+
+    def __init__(self, config: uvicorn.Config, let_go: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._let_go = let_go
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._let_go()
+        await super().shutdown(sockets)
+
+
 @contextlib.contextmanager
 def running_api(settings: Settings) -> Iterator[Api]:
     """The API of `settings` on its port, in a thread."""
@@ -149,9 +161,8 @@ def running_api(settings: Settings) -> Iterator[Api]:
     spool = Spool(home.gateway_spool)
     bridge = Bridge(settings, spool, "test")
     app = create_app(settings, store, bridge, Gateway(spool, bridge.wake))
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=settings.http_port, log_config=None, access_log=False, server_header=False)
-    )
+    config = uvicorn.Config(app, port=settings.http_port, log_config=None, access_log=False, server_header=False)
+    server = Server(config, app.state.parts.feed.end)
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started, "the server has started")
