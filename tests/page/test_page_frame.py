@@ -79,6 +79,7 @@ def test_a_device_that_is_offline_is_told_so(
     pretended.hosts = [make_host("web-01")]
     visit()
     expect(page.locator(".live b")).to_have_text("Live")
+    expect(page.locator(".lead-t")).to_be_visible()  # the view itself is there
     context.set_offline(True)
     page.unroute_all()  # so that the network is asked, which is away
     expect(page.locator(".note")).to_contain_text("This device is offline", timeout=15_000)

@@ -57,7 +57,7 @@ function Incident({ alerts, now, may }) {
   const [asks, setAsks] = useState(false);
   const waiting = alerts.filter((alert) => alert.state === "open" && alert.acked_at === null);
   const shown = open ? alerts : alerts.slice(0, SHOWN);
-  const title = alerts.length > 1 ? `${number(alerts.length)} together` : "";
+  const title = alerts.length > 1 ? `${number(alerts.length)} together` : alertLook(alerts[0]).word;
   const button = may && waiting.length > 0 && html`<button type="button" class="btn sm" onClick=${() => setAsks(true)}>Acknowledge${waiting.length > 1 ? ` ${number(waiting.length)}` : ""}</button>`;
   return html`<${Section} title=${title} aside=${button}>
     <ul class="list">${shown.map((alert) => html`<${Alert} key=${alert.id} alert=${alert} now=${now} />`)}</ul>
@@ -79,10 +79,10 @@ export function View({ query, summary }) {
   useTitle(lead);
   return html`
     <${Lead} title=${lead}>${incident && html`Of one incident. <a href=${linkTo("alerts")}>All alerts</a>`}<//>
-    <${Choice} label="Which alerts" options=${[["open", "Open"], ["resolved", "Resolved"]]} value=${shown} choose=${(one) => change({ state: one === "open" ? null : one })} />
+    <div class="btns"><${Choice} label="Which alerts" options=${[["open", "Open"], ["resolved", "Resolved"]]} value=${shown} choose=${(one) => change({ state: one === "open" ? null : one })} /></div>
     ${state.error && html`<${ErrorNote} what="The alerts cannot be had." error=${state.error} again=${() => list.start()} kept=${state.rows.length > 0} />`}
     ${state.loading && html`<${Loading} what="Looking for alerts" lead=${false} />`}
     ${!state.loading && !state.error && state.rows.length === 0 && html`<p class="calm"><${Icon} name="n-ok" />${shown === "open" ? "Nothing is wrong that anybody should know of." : "No alert was resolved yet."}</p>`}
     ${groupUp(state.rows).map((alerts) => html`<${Incident} key=${alerts[0].incident} alerts=${alerts} now=${now} may=${may} />`)}
-    ${!state.done && state.rows.length > 0 && html`<button type="button" class="btn" onClick=${() => list.more()}>Show more</button>`}`;
+    ${!state.done && state.rows.length > 0 && html`<div class="btns"><button type="button" class="btn" onClick=${() => list.more()}>Show more</button></div>`}`;
 }

@@ -29,5 +29,5 @@ export function View() {
     <table class="tbl"><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">To what</th><th scope="col">More</th></tr></thead>
       <tbody>${state.rows.map((one) => html`<tr key=${one.id}><td class="nowrap" title=${fullTime(parseTime(one.at) ?? 0)}><${Age} at=${one.at} ago /></td><td>${one.who}</td>
         <td>${ACTIONS[one.action] ?? one.action}</td><td>${one.target}</td><td class="muted">${one.detail}</td></tr>`)}</tbody></table>
-    ${!state.done && state.rows.length > 0 && html`<button type="button" class="btn" onClick=${() => list.more()}>Show more (${number(state.rows.length)} shown)</button>`}`;
+    ${!state.done && state.rows.length > 0 && html`<div class="btns"><button type="button" class="btn" onClick=${() => list.more()}>Show more (${number(state.rows.length)} shown)</button></div>`}`;
 }

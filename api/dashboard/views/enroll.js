@@ -1,7 +1,7 @@
 // How another host comes in: the lines to copy, and who has come in since.
 
 import { html, useState } from "/vendor/preact.js";
-import { Choice, CopyLine, Icon, Lead, Section, StateWord, Age, linkTo, shownState, useAnswer, useTitle } from "/frame.js";
+import { Choice, CopyLine, Icon, Lead, Section, Age, linkTo, shownState, useAnswer, useTitle } from "/frame.js";
 
 const KINDS = [["linux", "Linux"], ["windows", "Windows"], ["macos", "macOS"], ["pihole", "Pi-hole"], ["firewall", "Firewall"]];
 
@@ -22,7 +22,7 @@ export function View() {
     </div><div class="stack"><${Section} title="Who changed last">
       <ul class="list">${(content?.hosts ?? []).map((host) => {
         const state = shownState(host);
-        return html`<li key=${host.hostname} class=${state.tone}><${Icon} name=${`i-${state.key}`} /><p><strong><a href=${linkTo("hosts", { rest: [host.hostname] })}>${host.hostname}</a></strong> <${StateWord} state=${state} /></p>
+        return html`<li key=${host.hostname} class=${state.tone}><${Icon} name=${`i-${state.key}`} /><p><strong><a href=${linkTo("hosts", { rest: [host.hostname] })}>${host.hostname}</a></strong> <span class="muted">${state.word}</span></p>
           <span class="when"><${Age} at=${host.since} /></span></li>`;
       })}</ul><//></div></div>`;
 }

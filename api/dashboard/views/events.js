@@ -19,7 +19,7 @@ const MOST_LOOKS = 12; // one after the other, for what is rare; then the reader
 const spanOf = (query) => SPANS.find(([key]) => key === query.get("span")) ?? SPANS[1];
 
 /** `LOGIN_FAIL` as people say it. */
-const typeWord = (type) => type.charAt(0) + type.slice(1).toLowerCase().replaceAll("_", " ");
+const typeWord = (type) => (type.charAt(0) + type.slice(1).toLowerCase().replaceAll("_", " ")).replace("Dns", "DNS");
 
 /** What the address asks, as the API takes it; times to the minute, so that what is asked again is asked in the same words. */
 function askedBy(query) {
@@ -71,8 +71,8 @@ function Filters({ query }) {
   useKeys([{ keys: "/", say: "Search", run: () => field.current.focus() }], []);
   const narrow = FILTERS.filter((name) => query.get(name) && !["q", "event_type", "severity_gte"].includes(name));
   return html`<div class="filters">
-    <label class="search"><span class="vh">Part of the message or the user</span><${Icon} name="n-search" />
-      <input ref=${field} type="search" maxlength="253" placeholder="Part of the message or the user" onInput=${type} /></label>
+    <div class="search"><label><${Icon} name="n-search" /><span class="vh">Part of the message or the user</span>
+      <input ref=${field} type="search" placeholder="Part of the message or the user" spellcheck=${false} autocomplete="off" maxlength="253" onInput=${type} /></label></div>
     <select aria-label="Type" value=${query.get("event_type") ?? ""} onChange=${(event) => change({ event_type: event.target.value })}>
       <option value="">All types</option>${TYPES.map((one) => html`<option key=${one} value=${one}>${typeWord(one)}</option>`)}</select>
     <select aria-label="Severity" value=${query.get("severity_gte") ?? ""} onChange=${(event) => change({ severity_gte: event.target.value })}>
@@ -83,13 +83,18 @@ function Filters({ query }) {
   </div>`;
 }
 
-function Histogram({ asked, query }) {
+/** How many events of the time that `asked` names, by severity; a month when it names none. */
+function useHistogram(asked) {
   const path = new URLSearchParams(asked);
-  if (!path.has("since")) path.set("since", new Date(Math.floor((serverNow() - 2.592e9) / MINUTE_MS) * MINUTE_MS).toISOString());
-  const { content } = useAnswer(`/events/histogram?${path}&buckets=${BUCKETS}`, ["events"], 5000);
-  if (content === null) return null;
+  if (!path.has("since")) path.set("since", new Date(Math.floor((serverNow() - 2.592e9) / MINUTE_MS / 60) * MINUTE_MS * 60).toISOString());
+  return useAnswer(`/events/histogram?${path}&buckets=${BUCKETS}`, ["events"], 5000).content;
+}
+
+const sumOf = (content, level) => content.buckets.reduce((all, bucket) => all + (level ? bucket.severities[level - 1] : bucket.events), 0);
+
+function Histogram({ content, query }) {
   const counts = content.buckets.map((bucket) => bucket.events);
-  const sum = counts.reduce((all, one) => all + one, 0);
+  const sum = sumOf(content);
   const from = parseTime(content.since);
   const until = parseTime(content.until);
   const choose = (event) => {
@@ -100,7 +105,7 @@ function Histogram({ asked, query }) {
     const end = content.buckets[place + 1]?.at ?? content.until;
     change({ since: bucket.at, until: end });
   };
-  const severe = SEVERITIES.map((one) => [one, content.buckets.reduce((all, bucket) => all + bucket.severities[one.level - 1], 0)]).filter(([, count]) => count > 0);
+  const severe = SEVERITIES.map((one) => [one, sumOf(content, one.level)]).filter(([, count]) => count > 0);
   return html`<${Section} title="Over time" aside=${`${number(sum)} stored${content.complete ? "" : `, counted since ${shortTime(parseTime(content.counted_since), serverNow())}`}`}>
     <div class="timeline" onClick=${choose} title="Choose a bar to see that time alone">
       <${CountBars} counts=${counts} from=${from} until=${until} label=${`${number(sum)} events over time, at most ${number(Math.max(...counts, 0))} in ${content.bucket_seconds / 60} minutes`} /></div>
@@ -135,7 +140,7 @@ function Row({ event, open, toggle, query }) {
 /** The view at `#/events`. */
 export function View({ query }) {
   const now = useNow();
-  const [minute] = [Math.floor(now / MINUTE_MS / 10)]; // the range moves on, but not under the reader's eyes
+  const minute = Math.floor(now / MINUTE_MS / 10); // the range moves on, but not under the reader's eyes
   const asked = useMemo(() => askedBy(query).toString(), [query.toString(), minute]);
   const [list, state] = useEvents(asked);
   const [opened, setOpened] = useState(null);
@@ -153,7 +158,18 @@ export function View({ query }) {
   }, [state, paused]);
   const [key, words] = spanOf(query);
   const where = query.get("since") ? "in the time chosen" : key === "all" ? "in all" : `in the last ${words}`;
-  const lead = state.loading ? "Looking for events" : state.rows.length === 0 && state.done ? "No events" : `${number(state.rows.length)}${state.done ? "" : " newest"} events ${where}`;
+  const histogram = useHistogram(asked);
+  const known = key !== "all" && histogram !== null && histogram.complete;
+  const critical = known ? sumOf(histogram, 5) : 0;
+  const lead = state.loading
+    ? "Looking for events"
+    : state.rows.length === 0 && state.done
+      ? `No event ${where}`
+      : critical > 0
+        ? `${countOf(critical, "critical event", "critical events")} ${where}`
+        : known
+          ? `${countOf(sumOf(histogram), "event", "events")} ${where}, none critical`
+          : `The newest events ${where}`;
   useTitle("Events");
   const toggle = (id) => setOpened(opened === id ? null : id);
   const on = () => {
@@ -167,7 +183,7 @@ export function View({ query }) {
     <div class="hosts-top"><${Filters} query=${query} />
       <div class="btns"><${Choice} label="How far back" options=${SPANS.map(([one, word]) => [one, word])} value=${query.get("since") ? "" : key} choose=${(span) => change({ span: span === "24h" ? null : span, since: null, until: null })} />
         <a class="btn" href=${`/events?${asked}&format=csv`} download>CSV</a><a class="btn" href=${`/events?${asked}&format=ndjson`} download>NDJSON</a></div></div>
-    <${Histogram} asked=${asked} query=${query} />
+    ${histogram && html`<${Histogram} content=${histogram} query=${query} />`}
     ${state.error && html`<${ErrorNote} what="The events cannot be had." error=${state.error} again=${() => list.start()} kept=${state.rows.length > 0} />`}
     ${state.waiting > 0 && html`<button type="button" class="btn waits" onClick=${() => list.settle()}>${countOf(state.waiting, "newer event waits", "newer events wait")}</button>`}
     ${state.loading && html`<${Loading} what="Looking for events" lead=${false} />`}
@@ -176,5 +192,5 @@ export function View({ query }) {
       <tbody>${state.rows.map((event) => html`<${Row} key=${event.event_id} event=${event} open=${opened === event.event_id} toggle=${toggle} query=${query} />`)}</tbody></table>`}
     ${paused && html`<${Note} tone="s-away" icon="n-wait" title=${`${countOf(state.rows.length, "event", "events")} found so far.`} action=${html`<button type="button" class="btn sm" onClick=${on}>Look on</button>`}>
       ${oldest ? `The oldest of them is of ${clockTime(parseTime(oldest.created_at) ?? now)}.` : "What is older has not been looked at yet."}<//>`}
-    ${!state.done && !paused && state.rows.length >= 50 && html`<button type="button" class="btn" onClick=${on}>Show more</button>`}`;
+    ${!state.done && !paused && state.rows.length >= 50 && html`<div class="btns"><button type="button" class="btn" onClick=${on}>Show more</button></div>`}`;
 }

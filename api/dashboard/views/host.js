@@ -1,7 +1,7 @@
 // One host: what it is held to be and why, when it was away, how it beats, what happened on it, and what to check.
 
 import { html, useState } from "/vendor/preact.js";
-import { Age, Bar24, CopyLine, CountBars, ErrorNote, Icon, Lead, Loading, Problem, Section, SeverityWord, StateWord, SystemIcon, toast } from "/frame.js";
+import { Age, Bar24, CopyLine, CountBars, ErrorNote, Icon, Lead, Loading, Problem, Section, toast } from "/frame.js";
 import { DAY_MS, countOf, fullTime, go, linkTo, number, parseTime, serverNow, severityOf, shortTime, shownState, spanText, stateOf, systemName } from "/frame.js";
 import { useAnswer, useMay, useNow, useTitle, whatIsKnown } from "/frame.js";
 import { acknowledge, maintenance, remove, silence } from "/views/host-actions.js";
@@ -97,7 +97,7 @@ function Check({ host, state }) {
   if (!SAY[state.key]) return null;
   return html`<${Section} title="What to check"><p>${SAY[state.key]}</p>
     <p class="small muted">Does it answer a ping, has it power, is its clock right? Then, on the machine:</p>
-    ${(CHECKS[host.os_type] ?? CHECKS.LINUX).map((line) => html`<${CopyLine} key=${line} text=${line} />`)}<//>`;
+    <div class="checks">${(CHECKS[host.os_type] ?? CHECKS.LINUX).map((line) => html`<${CopyLine} key=${line} text=${line} />`)}</div><//>`;
 }
 
 function Actions({ name, reload }) {
@@ -131,7 +131,7 @@ export function View({ rest }) {
   const since = parseTime(host.since);
   return html`
     <${Lead} title=${`${name}: ${state.word.toLowerCase()}${since === null ? "" : ` for ${spanText((now - since) / 1000)}`}`}>
-      <${StateWord} state=${state} /> <${SystemIcon} type=${host.os_type} label=${systemName(host.os_type)} /> ${whatIsKnown(host, now)}.<//>
+      ${whatIsKnown(host, now)}.<//>
     ${error && html`<${ErrorNote} what=${`${name} cannot be had.`} error=${error} again=${reload} kept />`}
     ${may && html`<${Actions} name=${name} reload=${reload} />`}
     <div class="cols"><div class="stack"><${Check} host=${host} state=${state} /><${Outages} host=${host} now=${now} /><${Beats} name=${name} /><${Newest} name=${name} /></div>
