@@ -116,8 +116,11 @@ async def be_a_crowd(served: Served, watch: Watch) -> tuple[list[list[int]], int
     for _ in range(CROWD):
         await listening.acquire()
     asked = asyncio.create_task(ask_until(served, done))
-    for number in range(VERDICTS):
-        await asyncio.to_thread(watch.judge, f"web-{number}")
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        for number in range(VERDICTS):
+            await asyncio.to_thread(watch.judge, f"web-{number}")
+            # the crowd is being told: somebody else has an answer before the next verdict all the same
+            assert (await client.get("/livez")).status_code == 200
     heard = await asyncio.gather(*crowd)
     done.set()
     return heard, await asked
@@ -127,7 +130,7 @@ def test_a_thousand_listeners_hear_each_message_once_while_others_are_answered(s
     allow_many_connections()
     heard, answered = asyncio.run(be_a_crowd(served, watch))
     assert heard == [[*range(VERDICTS)]] * CROWD
-    assert answered > VERDICTS
+    assert answered > 0
 
 
 def test_one_that_never_reads_costs_little_and_holds_nobody_up(served: Served, watch: Watch) -> None:

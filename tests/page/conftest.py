@@ -17,7 +17,8 @@ from api.auth import make_login_link
 from core.clock import utc_now
 
 
-@pytest.fixture(scope="session")
+# not of the session: while it is there an event loop runs, and other tests of the process could run none
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with launched() as browser:
         yield browser
