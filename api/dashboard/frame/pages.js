@@ -54,7 +54,7 @@ export class PageList {
       for (let index = 0; index < fresh.length; index++) {
         const { cursor, limit, rows } = fresh[index];
         const end = begin + rows.length;
-        if (end > from && begin <= until) {
+        if ((end > from || rows.length === 0) && begin <= until) {
           fresh[index] = await this.#fetch(cursor, limit);
           const follower = fresh[index + 1];
           if (follower && follower.cursor !== fresh[index].next) {
