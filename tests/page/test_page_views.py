@@ -15,6 +15,7 @@ from api_parts import Api
 from machine import AXE
 from playwright.sync_api import Page, expect
 
+from api.auth import issue_key
 from core.clock import utc_now
 from core.ids import uuid7
 from core.messages import Event
@@ -159,6 +160,14 @@ def test_a_silence_is_made_said_and_ended(page: Page, inside: Callable[[str], No
     expect(lead(page)).to_have_text("No host is silenced")
     inside("audit")
     expect(page.locator(".tbl")).to_contain_text("local:")
+
+
+def test_each_act_is_a_row_of_the_audit_trail(page: Page, inside: Callable[[str], None], filled: Api) -> None:
+    for name in ("grafana", "backup"):
+        issue_key(filled.store, name, ["read"], None, "local:eva")
+    inside("audit")
+    expect(page.locator(".tbl tbody tr")).to_have_count(2)
+    expect(lead(page)).to_have_text("2 entries")
 
 
 def test_who_may_only_read_is_offered_nothing_else(page: Page, filled: Api) -> None:
