@@ -33,6 +33,7 @@ from api import (
     silences,
     stream,
     summary,
+    tokens,
 )
 from api.access import Parts
 from api.answers import PROBLEM
@@ -109,6 +110,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         metrics,
         keys,
         enroll,
+        tokens,
         renewal,
         sessions,
         documents,

@@ -57,6 +57,7 @@ NEEDS = {
     "DELETE /hosts/{host}": "operate", "GET /dead": "operate",
     "GET /sessions": ANY,
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
+    "POST /tokens": "admin",
     "GET /livez": None, "GET /readyz": None, "POST /enroll": None, "POST /enroll/renewal": None,
     "GET /ca.pem": None, "GET /agent.pyz": None, "GET /agent.pyz.sha256": None, "POST /sessions": None,
     "DELETE /sessions": None,
