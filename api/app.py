@@ -31,6 +31,7 @@ from api import (
     services,
     sessions,
     silences,
+    status_page,
     stream,
     summary,
     tokens,
@@ -117,6 +118,7 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
     ):
         app.include_router(noun.router)
     app.include_router(agent_file.make_router())
+    app.include_router(status_page.make_router())
     app.include_router(page.make_router())
     app.add_middleware(Coding)
     app.add_middleware(Envelope)
