@@ -32,7 +32,7 @@ class Some:
 
 @dataclass(frozen=True)
 class Look:
-    """The fleet at the moment `at`. `total` is `None` when it is not known; `blind_since`: since when Heimdall is not well.
+    """The fleet at the moment `at`. `total` is `None` when it is not known; `blind_since`: Heimdall is not well.
 
     A machine that was never heard or is revoked does not count.
     """

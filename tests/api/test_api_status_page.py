@@ -25,9 +25,8 @@ HOSTILE = "evil-03.example"
 
 
 @pytest.fixture(autouse=True)
-def each_request_looks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    if "shared" not in request.keywords:
-        monkeypatch.setattr(looks, "LOOK_SECONDS", 0.0)
+def each_request_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "LOOK_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def lead(api: Api) -> str:
 
 
 def label(api: Api) -> str:
-    return str(ElementTree.fromstring(api.anyone.get("/badge.svg").text).attrib["aria-label"])  # noqa: S314 -- ours
+    return str(ElementTree.fromstring(api.anyone.get("/badge.svg").text).attrib["aria-label"])
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -131,11 +130,11 @@ def test_while_heimdall_is_not_well_nothing_is_claimed(public: Api) -> None:
     assert lead(public) == "Heimdall sees its one machine"
 
 
-@pytest.mark.shared
 def test_however_many_ask_the_database_is_asked_once(public: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    monkeypatch.setattr(looks, "LOOK_SECONDS", 5.0)
+    asked: list[int] = []
     count = public.store.host_list.count
-    monkeypatch.setattr(public.store.host_list, "count", lambda: asked.append(1) or count())
+    monkeypatch.setattr(public.store.host_list, "count", lambda: (asked.append(1), count())[1])
     for _ in range(20):
         for path in PATHS:
             answer = public.anyone.get(path)
@@ -157,5 +156,5 @@ def test_the_badge_is_for_other_sites_and_the_page_is_not(public: Api) -> None:
 
 def test_a_badge_is_as_wide_as_what_it_says() -> None:
     few, many = (Look(utc_now(), count, count) for count in (1, 1_234_567))
-    widths = [int(ElementTree.fromstring(write_badge(one)).attrib["width"]) for one in (few, many)]  # noqa: S314 -- ours
+    widths = [int(ElementTree.fromstring(write_badge(one)).attrib["width"]) for one in (few, many)]
     assert widths[0] < widths[1] < 300

@@ -82,7 +82,9 @@ def test_it_goes_on_as_one_scrolls(page: Page, visit: Visit, trail: list[dict[st
 def test_it_is_searched_as_far_as_it_is_loaded_and_says_so(
     page: Page, visit: Visit, trail: list[dict[str, Any]]
 ) -> None:
-    trail += [make_entry(number, target=f"old-{number:03}" if number < 100 else f"key-{number}") for number in range(1, 401)]
+    trail += [
+        make_entry(number, target=f"old-{number:03}" if number < 100 else f"key-{number}") for number in range(1, 401)
+    ]
     visit("#/audit")
     expect(rows(page)).to_have_count(100)
     page.keyboard.press("/")

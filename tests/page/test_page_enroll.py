@@ -35,12 +35,12 @@ def admin(page: Page, pretended: Pretended) -> list[dict[str, Any]]:
         body = route.request.post_data_json
         sent.append(body)
         if body["host"] == "taken" and not body["replace"]:
-            detail = "taken is enrolled already: add --replace to give the name to another machine"
+            detail = "taken is enrolled already: replace it (--replace) to give the name to another machine"
             route.fulfill(status=409, body=json.dumps({"detail": detail}), content_type="application/problem+json")
             return
         told = {
             "success": True, "host": body["host"], "token": "hmd_secret", "expires_at": in_future(minutes=60.5),
-            "command": "python3 -c … < TOKEN-FILE" if "uses" in body else "python3 -c … && echo hmd_secret | sudo python3 x",
+            "command": "python3 -c … < TOKEN-FILE" if "uses" in body else "echo hmd_secret | sudo python3 x",
         }  # fmt: skip
         route.fulfill(status=201, body=json.dumps(told), content_type="application/json")
 
@@ -51,7 +51,14 @@ def admin(page: Page, pretended: Pretended) -> list[dict[str, Any]]:
 
 def tell_trail(page: Page, *hosts: str) -> None:
     entries = [
-        {"id": host, "at": ago(seconds=0), "who": "token of eva", "action": "host.enrolled", "target": host, "detail": ""}
+        {
+            "id": host,
+            "at": ago(seconds=0),
+            "who": "token of eva",
+            "action": "host.enrolled",
+            "target": host,
+            "detail": "",
+        }
         for host in hosts
     ]
     page.unroute("**/audit?*")
@@ -128,7 +135,7 @@ def test_a_name_that_is_taken_is_given_only_on_purpose(
 ) -> None:
     visit("#/enroll")
     make_line(page, "taken")
-    expect(page.get_by_role("alert")).to_contain_text("taken is enrolled already")
+    expect(page.get_by_role("alert")).to_contain_text("Taken is enrolled already")
     page.get_by_label("Give a name that is taken").check()
     page.get_by_label("Address of this server").fill("https://heimdall.lan:8010")
     page.get_by_role("button", name="Make the line").click()
@@ -149,7 +156,13 @@ def test_who_may_not_make_one_is_told_who_can(page: Page, visit: Visit, pretende
 def test_a_line_that_has_expired_is_shown_no_more(
     page: Page, visit: Visit, pretended: Pretended, admin: list[dict[str, Any]]
 ) -> None:
-    told = {"success": True, "host": "web-01", "token": "hmd_x", "command": "echo hmd_x", "expires_at": in_future(seconds=3)}
+    told = {
+        "success": True,
+        "host": "web-01",
+        "token": "hmd_x",
+        "command": "echo hmd_x",
+        "expires_at": in_future(seconds=3),
+    }
     page.unroute("**/tokens")
     page.route("**/tokens", lambda route: route.fulfill(status=201, body=json.dumps(told)))
     visit("#/enroll")

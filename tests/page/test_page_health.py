@@ -69,7 +69,9 @@ def test_while_all_works_it_says_so_and_what_was_counted(
     visit("#/health")
     expect(page.locator(".lead-t")).to_have_text("Heimdall works")
     expect(page.locator(".lead-s")).to_contain_text("The ingest is less than a second behind.")
-    expect(rows(page).first).to_contain_text("1,200,345 events and 3,000,000 heartbeats stored since it began; 12 came twice")
+    expect(rows(page).first).to_contain_text(
+        "1,200,345 events and 3,000,000 heartbeats stored since it began; 12 came twice"
+    )
     expect(rows(page).first).to_contain_text("Its parts work: broker, database")
     expect(rows(page).nth(1)).to_contain_text("Judges hosts and tells people.")
     expect(page.locator(".dead")).to_contain_text("Nothing is refused")
@@ -79,7 +81,11 @@ def test_what_does_not_work_comes_first_and_says_why(
     page: Page, visit: Visit, told: dict[str, list[dict[str, Any]]]
 ) -> None:
     fault = "1 has given no sign of life for 95 s"
-    told["services"] = [make_service(), make_service("watch", fault, at=ago(seconds=95)), make_service("api", instance="a")]
+    told["services"] = [
+        make_service(),
+        make_service("watch", fault, at=ago(seconds=95)),
+        make_service("api", instance="a"),
+    ]
     visit("#/health")
     expect(page.locator(".lead-t")).to_have_text("The watch does not work")
     expect(rows(page).first).to_contain_text("Broken")

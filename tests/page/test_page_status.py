@@ -49,7 +49,9 @@ def test_it_keeps_itself_fresh_and_says_when_it_is_not(page: Page, lone_api: Api
     page.clock.install()
     page.goto(f"{lone_api.url}/status")
     expect(page.get_by_role("listitem")).to_have_count(1)
-    page.route("**/status", lambda route: route.fulfill(body="<title>New</title><main><h1>New</h1><i id=stale></i></main>"))
+    page.route(
+        "**/status", lambda route: route.fulfill(body="<title>New</title><main><h1>New</h1><i id=stale></i></main>")
+    )
     page.clock.run_for(16_000)
     expect(page.get_by_role("heading")).to_have_text("New")
     page.unroute("**/status")
