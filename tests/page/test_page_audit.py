@@ -87,8 +87,8 @@ def test_it_is_searched_as_far_as_it_is_loaded_and_says_so(
     ]
     visit("#/audit")
     expect(rows(page)).to_have_count(100)
-    page.keyboard.press("/")
-    page.keyboard.type("EVA key-39")
+    field = page.get_by_label("Part of who, what or whom")
+    field.press_sequentially("EVA key-39")
     expect(page).to_have_url(re.compile(r"#/audit\?q=EVA\+key-39$"))
     expect(rows(page).first).to_contain_text("key-399")
     expect(page.locator(".filters")).to_contain_text(re.compile(r"10 of \d+ entries"))
@@ -98,6 +98,9 @@ def test_it_is_searched_as_far_as_it_is_loaded_and_says_so(
     expect(rows(page).first).to_contain_text("key-400")
     page.go_back()
     expect(page.locator(".nomatch")).to_be_visible()
+    page.get_by_role("heading", name="Audit").click()
+    page.keyboard.press("/")
+    expect(field).to_be_focused()
 
 
 def test_while_there_is_nothing_it_says_what_would_be(page: Page, visit: Visit, trail: list[dict[str, Any]]) -> None:

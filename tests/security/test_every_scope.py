@@ -59,7 +59,8 @@ NEEDS = {
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
     "POST /tokens": "admin",
     "GET /livez": None, "GET /readyz": None, "POST /enroll": None, "POST /enroll/renewal": None,
-    "GET /status": None, "GET /badge.svg": None, "GET /ca.pem": None, "GET /agent.pyz": None, "GET /agent.pyz.sha256": None, "POST /sessions": None,
+    "GET /status": None, "GET /badge.svg": None,
+    "GET /ca.pem": None, "GET /agent.pyz": None, "GET /agent.pyz.sha256": None, "POST /sessions": None,
     "DELETE /sessions": None,
 }  # fmt: skip
 # what only names that are known, a right key or a real token would get
