@@ -142,7 +142,7 @@ class RevokedKeyAnswer(Answer):
 class AuditEntryAnswer(Answer):
     """Who did what to what, and when."""
 
-    id: Annotated[int, Field(examples=[17])]
+    id: Annotated[str, Field(examples=["17"])]
     at: Time
     who: Annotated[str, Field(description="A key's or session's name; `local:` a command's.", examples=["local:eva"])]
     action: Annotated[str, Field(examples=["key.made"])]

@@ -31,8 +31,10 @@ from api import (
     services,
     sessions,
     silences,
+    status_page,
     stream,
     summary,
+    tokens,
 )
 from api.access import Parts
 from api.answers import PROBLEM
@@ -109,12 +111,14 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
         metrics,
         keys,
         enroll,
+        tokens,
         renewal,
         sessions,
         documents,
     ):
         app.include_router(noun.router)
     app.include_router(agent_file.make_router())
+    app.include_router(status_page.make_router())
     app.include_router(page.make_router())
     app.add_middleware(Coding)
     app.add_middleware(Envelope)

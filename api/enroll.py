@@ -96,10 +96,15 @@ def check_secret(name: str, secret: Any) -> str:
 
 async def seal(parts: Parts, secret: str) -> bytes:
     """`secret` so that the keeper alone can read it. Raises `Unavailable` when there is no keeper."""
+    return SealedBox(PublicKey(await expect_keeper(parts))).encrypt(secret.encode())
+
+
+async def expect_keeper(parts: Parts) -> bytes:
+    """The key that secrets are sealed with. Raises `Unavailable` when there is no keeper, who alone lets hosts in."""
     public_key = await run_in_threadpool(parts.store.read_keeper_key)
     if public_key is None:
         raise Unavailable("nobody can enrol here: no keeper has run yet (the embedded broker has none)")
-    return SealedBox(PublicKey(public_key)).encrypt(secret.encode())
+    return public_key
 
 
 async def await_keeper(

@@ -92,7 +92,7 @@ def _answer_audit(store: Store, limit: int, before: int | None) -> Response:
 def describe_entry(entry: AuditEntry) -> dict[str, Any]:
     """An entry of the audit trail as API and command line show it."""
     return {
-        "id": entry.id,
+        "id": str(entry.id),
         "at": rfc3339(entry.at),
         "who": entry.who,
         "action": entry.action,

@@ -72,6 +72,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("HEIMDALL_KEEP", "90d", "How long events are kept: a number and `d` (days), `w` (weeks) or `y` (years)."),
     Setting(
+        "HEIMDALL_STATUS_PAGE",
+        "off",
+        "`on` publishes `/status` and `/badge.svg` of the API, which need no key: how many hosts are seen and what is "
+        "wrong, in counts and general words, without any name or address.",
+    ),
+    Setting(
         "HEIMDALL_HOST",
         "this machine's host name",
         "Name under which the agent reports: 1 to 253 of `A-Z a-z 0-9 . _ -`.",
@@ -150,6 +156,7 @@ class Settings:
     mqtts_port_set: bool
     tls_name: str
     keep_days: int
+    status_page: bool
     host: str
     api_key: str
     api_url: str
@@ -225,6 +232,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         mqtts_port_set=bool(get("HEIMDALL_MQTTS_PORT")),
         tls_name=tls_name,
         keep_days=parse_days("HEIMDALL_KEEP", get("HEIMDALL_KEEP", "90d")),
+        status_page=_switch("HEIMDALL_STATUS_PAGE", get("HEIMDALL_STATUS_PAGE", "off")),
         host=_host(get("HEIMDALL_HOST")),
         api_key=_api_key(get("SIEM_API_KEY")),
         api_url=_api_url(get("SIEM_API_URL")),
@@ -257,6 +265,11 @@ def _checked(name: str, value: str, fits: bool, hint: str) -> None:
 def _port(name: str, value: str) -> int:
     _checked(name, value, value.isascii() and value.isdigit() and 1 <= int(value) <= 65_535, "use a port, 1 to 65535")
     return int(value)
+
+
+def _switch(name: str, value: str) -> bool:
+    _checked(name, value, value in ("on", "off"), "use on or off")
+    return value == "on"
 
 
 def _bind(value: str) -> str:

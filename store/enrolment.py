@@ -60,10 +60,10 @@ def _is_pattern(text: str) -> bool:
 def _expect_unknown(connection: Connection, host: str, now: datetime) -> None:
     kept = _find_enrolled(connection, host)
     if kept is not None and kept.revoked_at is None:
-        raise Conflict(f"{host} is enrolled already: add --replace to give the name to another machine")
+        raise Conflict(f"{host} is enrolled already: replace it (--replace) to give the name to another machine")
     last_seen = connection.execute(select(heartbeats.c.last_seen).where(heartbeats.c.source_host == host)).scalar()
     if last_seen is not None and last_seen > now - ALIVE:
-        raise Conflict(f"{host} is alive, not enrolled: add --replace when it is the machine that you mean")
+        raise Conflict(f"{host} is alive, not enrolled: replace it (--replace) when it is the machine that you mean")
 
 
 def _find_enrolled(connection: Connection, host: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
@@ -73,6 +73,14 @@ class HostList:
         with self._database.reading() as connection:
             counted: dict[int, int] = {rank: count for rank, count in connection.execute(query)}  # noqa: C416
         return {name: counted.get(rank, 0) for rank, name in enumerate(CONDITIONS)}
+
+    def first_since(self, conditions: Collection[Condition]) -> dict[Condition, datetime]:
+        """Since when the first host is held to be what it is, for each of `conditions` that has one."""
+        query = select(hosts.c.rank, func.min(verdicts.c.since, type_=verdicts.c.since.type)).group_by(hosts.c.rank)
+        query = query.select_from(hosts.join(verdicts, verdicts.c.source_host == hosts.c.source_host))
+        query = query.where(hosts.c.rank.in_(sorted(RANKS[name] for name in conditions)))
+        with self._database.reading() as connection:
+            return {CONDITIONS[rank]: since for rank, since in connection.execute(query)}
 
 
 def _read_page(

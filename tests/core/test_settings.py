@@ -49,7 +49,7 @@ def test_how_long_is_told_in_days_weeks_or_years(value: str, days: int) -> None:
         ("HEIMDALL_KEEP", "0d"), ("HEIMDALL_KEEP", "90"), ("HEIMDALL_KEEP", "3000y"), ("HEIMDALL_BIND", "localhost"),
         ("HEIMDALL_DATABASE_URL", "sqlite:///"), ("HEIMDALL_BROKER_URL", "mqtt://host:port"),
         ("HEIMDALL_BROKER_URL", "mqtt://"), ("HEIMDALL_BROKER_PASSWORD", "alone"), ("HEIMDALL_HOST", "a/b"),
-        ("SIEM_API_KEY", "with a space"), ("SIEM_API_URL", "localhost:8010"),
+        ("HEIMDALL_STATUS_PAGE", "yes"), ("SIEM_API_KEY", "with a space"), ("SIEM_API_URL", "localhost:8010"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_an_error_that_names_the_variable(name: str, value: str) -> None:

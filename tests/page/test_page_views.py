@@ -28,7 +28,7 @@ SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 VIEWS = {
     "events": "critical event", "hosts/web-01": "web-01: crashed", "alerts": "open alert",
     "silences": "No host is silenced", "audit": "Nobody has done anything yet",
-    "health": "Events do not go all the way", "enroll": "Add a host",
+    "health": "Events do not go all the way", "enroll": "One line lets a host in",
 }  # fmt: skip
 
 

@@ -57,7 +57,9 @@ NEEDS = {
     "DELETE /hosts/{host}": "operate", "GET /dead": "operate",
     "GET /sessions": ANY,
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
+    "POST /tokens": "admin",
     "GET /livez": None, "GET /readyz": None, "POST /enroll": None, "POST /enroll/renewal": None,
+    "GET /status": None, "GET /badge.svg": None,
     "GET /ca.pem": None, "GET /agent.pyz": None, "GET /agent.pyz.sha256": None, "POST /sessions": None,
     "DELETE /sessions": None,
 }  # fmt: skip
@@ -66,7 +68,7 @@ RARELY_DONE = {
     "GET /hosts/{host}", "GET /hosts/{host}/heartbeats", "GET /hosts/{host}/outages", "GET /events/{event_id}",
     "DELETE /silences/{id}", "DELETE /maintenance/{id}", "POST /alerts/{id}/ack", "POST /maintenance",
     "DELETE /keys/{key}", "GET /readyz", "POST /enroll", "POST /enroll/renewal", "GET /ca.pem", "POST /sessions",
-    "DELETE /hosts/{host}",
+    "DELETE /hosts/{host}", "GET /status", "GET /badge.svg",
 }  # fmt: skip
 ENDLESS = {"GET /stream"}  # no client that waits for a whole answer can ask these
 OWN_HOST = "web-01"

@@ -136,6 +136,11 @@ def test_hosts_are_counted_by_what_they_are_held_to_be(filled: Store) -> None:
     }  # fmt: skip
 
 
+def test_since_when_the_first_host_is_what_it_is(filled: Store) -> None:
+    found = filled.host_list.first_since(["crashed", "online", "missing", "unjudged"])
+    assert found == {"crashed": NOW - timedelta(minutes=3), "online": NOW}
+
+
 def test_tags_beyond_what_an_index_holds_are_left_out(store: Store) -> None:
     long = ["x" * 400, "y" * 400, "small", "with\\nline"]
     store.record_info("web-01", '{"tags":[' + ",".join(f'"{tag}"' for tag in long) + "]}", NOW)

@@ -1,33 +1,102 @@
-// The audit trail: who did what, and when. It is append-only.
+// The audit trail: who did what to what, and when, the newest first. Nothing of it can be changed.
 
-import { html, useEffect, useMemo } from "/vendor/preact.js";
-import { Age, ErrorNote, Lead, Loading, Note, PageList, countOf, fullTime, number, parseTime, useCell, useMay, useTitle } from "/frame.js";
+import { html, useEffect, useMemo, useRef } from "/vendor/preact.js";
+import { Age, CopyLine, Empty, ErrorNote, Icon, Lead, Loading, NoMatch, Note, PageList, calmly, change, countOf, linkTo, listen } from "/frame.js";
+import { number, parseTime, serverNow, shortTime, useCell, useKeys, useMay, useTitle } from "/frame.js";
 
 const ACTIONS = {
-  "alert.acked": "saw to an alert", "host.forget": "deleted a host", "host.enrolled": "enrolled a host", "host.revoked": "revoked a host",
-  "key.made": "made a key", "key.revoked": "revoked a key",
+  "alert.acked": "acknowledged an alert", "host.disabled": "disabled a host", "host.enrolled": "enrolled a host", "host.forget": "deleted a host",
+  "host.renewal_asked": "asked for a new secret", "host.revoked": "revoked a host", "host.secret_renewed": "renewed its secret",
+  "key.made": "made a key", "key.revoked": "revoked a key", "maintenance.ended": "ended maintenance", "maintenance.made": "announced maintenance",
+  "silence.ended": "ended a silence", "silence.made": "silenced hosts", "token.made": "made a token to let hosts in",
+};
+const OF_A_HOST = /^host\.(?!renewal_asked)/;
+const TYPED_MS = 200; // after the last letter
+const AHEAD = "600px 0px"; // below the window the next page is asked for
+
+/** What was done, in words. */
+const actionWord = (action) => (Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : action.replaceAll(/[._]/g, " "));
+
+const fits = (entry, words) => {
+  const text = [entry.who, entry.action, actionWord(entry.action), entry.target, entry.detail].join(" ").toLowerCase();
+  return words.every((word) => text.includes(word));
 };
 
-/** The view at `#/audit`. */
-export function View() {
-  const may = useMay("admin");
-  useTitle("Audit");
+function useTrail() {
   const list = useMemo(
-    () => new PageList({ pathOf: (cursor, limit) => `/audit?limit=${limit}${cursor ? `&cursor=${cursor}` : ""}`, rowsOf: (content) => content.entries, keyOf: (entry) => String(entry.id) }),
+    () => new PageList({ pathOf: (cursor, limit) => `/audit?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`, rowsOf: (content) => content.entries, keyOf: (entry) => entry.id }),
     [],
   );
   useEffect(() => {
-    if (may) list.start();
-    return () => list.end();
+    const refresh = calmly(() => list.refresh(0, 0, false), 3000);
+    list.start();
+    const ends = [listen("tick", refresh.soon), listen("reset", refresh.now), listen("alert", refresh.soon)];
+    return () => {
+      for (const end of ends) end();
+      refresh.end();
+      list.end();
+    };
   }, [list]);
-  const state = useCell(list.state);
-  if (!may)
-    return html`<${Lead} title="Audit" /><${Note} tone="s-away" icon="n-warn" title="Only administrators may read it.">Come in by the link that <code>heimdall login</code> prints, or type <code>heimdall audit</code> on the server.<//>`;
+  return [list, useCell(list.state)];
+}
+
+/** The end of the list: when it comes near the window, the page behind is asked for. */
+function Further({ list, state }) {
+  const node = useRef(null);
+  useEffect(() => {
+    const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && list.more(), { rootMargin: AHEAD });
+    watch.observe(node.current);
+    return () => watch.disconnect();
+  }, [list, state.rows.length]);
+  return html`<div class="btns" ref=${node}><button type="button" class="btn" onClick=${() => list.more()}>Show older (${number(state.rows.length)} loaded)</button></div>`;
+}
+
+function Search({ asked, state, found }) {
+  const field = useRef(null);
+  const timer = useRef(0);
+  useEffect(() => {
+    if (document.activeElement !== field.current) field.current.value = asked;
+  }, [asked]);
+  const type = () => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => change({ q: field.current.value.trim() }, { replace: true }), TYPED_MS);
+  };
+  useKeys([{ keys: "/", say: "Search", run: () => field.current.focus() }], []);
+  const oldest = parseTime(state.rows.at(-1)?.at);
+  const reach = state.done ? "all there are" : `the newest${oldest === null ? "" : `, back to ${shortTime(oldest, serverNow())}`}; older ones are not looked through`;
+  return html`<div class="filters"><div class="search"><label><${Icon} name="n-search" /><span class="vh">Part of who, what or whom</span>
+      <input ref=${field} type="search" placeholder="Who, what or whom" spellcheck=${false} autocomplete="off" maxlength="200" onInput=${type} /></label></div>
+    <span class="small faint" role="status">${asked ? `${number(found)} of ` : ""}${countOf(state.rows.length, "entry", "entries")}: ${reach}</span></div>`;
+}
+
+function Entry({ entry }) {
+  const target = OF_A_HOST.test(entry.action) ? html`<a href=${linkTo("hosts", { rest: [entry.target] })}>${entry.target}</a>` : entry.target;
+  return html`<tr><td class="a-when"><${Age} at=${entry.at} ago /></td><td class="a-who">${entry.who}</td><td class="a-what">${actionWord(entry.action)}</td>
+    <td class="a-target">${target}</td><td class="a-more muted">${entry.detail}</td></tr>`;
+}
+
+function Trail({ query }) {
+  const [list, state] = useTrail();
+  const asked = query.get("q") ?? "";
+  const words = asked.toLowerCase().split(/\s+/).filter(Boolean);
+  const shown = useMemo(() => (words.length === 0 ? state.rows : state.rows.filter((entry) => fits(entry, words))), [state.rows, asked]);
   if (state.loading) return html`<${Loading} what="Reading the audit trail" />`;
-  return html`<${Lead} title=${state.rows.length === 0 ? "Nobody has done anything yet" : `${state.done ? "" : "The newest "}${countOf(state.rows.length, "entry", "entries")}`}>Nothing of it can be changed or deleted.<//>
-    ${state.error && html`<${ErrorNote} what="The audit trail cannot be had." error=${state.error} again=${() => list.start()} kept=${state.rows.length > 0} />`}
-    <table class="tbl"><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">To what</th><th scope="col">More</th></tr></thead>
-      <tbody>${state.rows.map((one) => html`<tr key=${one.id}><td class="nowrap" title=${fullTime(parseTime(one.at) ?? 0)}><${Age} at=${one.at} ago /></td><td>${one.who}</td>
-        <td>${ACTIONS[one.action] ?? one.action}</td><td>${one.target}</td><td class="muted">${one.detail}</td></tr>`)}</tbody></table>
-    ${!state.done && state.rows.length > 0 && html`<div class="btns"><button type="button" class="btn" onClick=${() => list.more()}>Show more (${number(state.rows.length)} shown)</button></div>`}`;
+  const error = state.error && html`<${ErrorNote} what="The audit trail cannot be read." error=${state.error} again=${() => list.start()} kept=${state.rows.length > 0} />`;
+  if (state.rows.length === 0) return error || html`<${Empty} title="Nobody has done anything yet"><p class="muted">Whoever makes a key, lets a host in, silences or acknowledges is written down here, for good.</p><p><a class="btn" href=${linkTo("enroll")}>Add a host</a></p><//>`;
+  const [newest] = state.rows;
+  return html`<${Lead} title=${`${newest.who} ${actionWord(newest.action)} last`}>${newest.target && html`${newest.target}, `}<${Age} at=${newest.at} ago />. Nothing here can be changed or deleted: the database refuses it.<//>
+    ${error}<${Search} asked=${asked} state=${state} found=${shown.length} />
+    ${shown.length === 0 ? html`<${NoMatch} what=${`No entry that is loaded has “${asked}” in it.`} clear=${() => change({ q: null })} />`
+      : html`<table class="tbl audit"><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">To what</th><th scope="col">More</th></tr></thead>
+        <tbody>${shown.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</tbody></table>`}
+    ${!state.done && html`<${Further} list=${list} state=${state} />`}`;
+}
+
+/** The view at `#/audit`. */
+export function View({ query }) {
+  const may = useMay("admin");
+  useTitle("Audit");
+  if (may) return html`<${Trail} query=${query} />`;
+  return html`<${Lead} title="Audit" /><${Note} tone="s-away" icon="n-warn" title="Only administrators may read it.">Come in by the link that this prints on the server:<//><${CopyLine} text="heimdall login" />
+    <p class="small muted">Or read it there: <code>heimdall audit</code>.</p>`;
 }
