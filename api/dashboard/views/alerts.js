@@ -1,124 +1,162 @@
 // The alerts: those that are open, worst first, then those that somebody sees to, then what was. Filters are in the address.
 
 import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact.js";
-import { ActDialog, Choice, ErrorNote, Icon, Lead, Loading, NoMatch, PageList, Problem, Section, announce, calmly, change, countOf } from "/frame.js";
-import { focusedRow, get, holdPlace, inWords, isAmongRows, linkTo, listen, number, parseTime, send, shortTime, spanText, toast } from "/frame.js";
+import { Choice, ErrorNote, Icon, Lead, Loading, NoMatch, PageList, Section, Stamp, alertLook, calmly, change, countOf, focusedRow, groupUp, holdPlace, inWords } from "/frame.js";
+import { MISSED, isAmongRows, isWaiting, kindWord, linkTo, listen, number, parseTime, rankOf, sentence, shortTime, spanText, titleOf, toast } from "/frame.js";
 import { useCell, useKeys, useMay, useNow, useTitle, useWalk, zoneName } from "/frame.js";
-import { AlertRows, groupUp, kindWord, rowOf, titleOf } from "/views/alert-rows.js";
 
 const MOST_LOADED = 5000; // open ones that are asked for unbidden
-const AT_ONCE = 6;
 const TYPED_MS = 250;
-const COMMON = ["crashed", "silent", "zombie", "overdue"];
+const SHOWN = 100; // rows of a section, and alerts of an incident, until more are asked for
 const ACKED = [["", "All"], ["no", "Unseen"], ["yes", "Seen to"]];
 const STATE = [["", "Open first"], ["open", "Open"], ["resolved", "Resolved"]];
 
-/** The alerts of one `state`, kept fresh; nothing is asked until they are `wanted`. */
+const stageOf = (alert) => (alert.state !== "open" ? 2 : alert.acked_at !== null ? 1 : 0);
+
+/**
+ * The alerts of one `state`, kept fresh; nothing is asked until they are `wanted`.
+ * @returns {[PageList, object, () => void, (alert: object) => void]} the list, what it holds, what asks anew, and what tells of one alert
+ */
 function useAlerts(state, incident, wanted) {
   const whole = state === "open" || incident !== null;
   const list = useMemo(() => {
     const pathOf = (cursor, limit) => `/alerts?${new URLSearchParams(Object.entries({ state, incident, limit: whole ? 1000 : limit, cursor }).filter(([, value]) => value))}`;
     return new PageList({ pathOf, rowsOf: (content) => content.alerts, keyOf: (alert) => alert.id });
   }, [state, incident, wanted]);
+  const told = useMemo(() => new Map(), [list]); // an answer that was under way is older than what was told meanwhile: alerts only go on
+  const reload = useRef(() => {});
+  const hear = (alert) => {
+    told.set(alert.id, alert);
+    list.patch(alert.id, alert);
+  };
   useEffect(() => {
     if (!wanted) return undefined;
     // of a history that is read back only what is new is asked for, and it waits until the reader wants it
     const again = () => list.refresh(0, whole ? Infinity : 0, isAmongRows() || (!whole && list.pages.length > 1));
     const refresh = calmly(again, 2000);
     list.start();
-    const hear = (alert) => {
-      list.patch(alert.id, alert);
-      refresh.soon();
-    };
-    const ends = [listen("alert", hear), listen("tick", refresh.soon), listen("reset", refresh.now)];
+    reload.current = refresh.now;
+    const ends = [listen("alert", hear), listen("alert", refresh.soon), listen("tick", refresh.soon), listen("reset", refresh.now)];
     return () => {
       for (const end of ends) end();
       refresh.end();
       list.end();
     };
   }, [list]);
-  const held = useCell(list.state);
+  const got = useCell(list.state);
+  const newest = (alert) => (told.has(alert.id) && stageOf(told.get(alert.id)) > stageOf(alert) ? told.get(alert.id) : alert);
+  const held = useMemo(() => ({ ...got, rows: got.rows.map(newest) }), [got, told]);
   useEffect(() => {
     if (whole && !held.loading && !held.done && held.error === null && held.rows.length < MOST_LOADED) list.more();
   }, [held]);
-  return [list, held];
+  return [list, held, () => reload.current(), hear];
 }
 
-async function ackAll(alerts) {
-  const left = [...alerts];
-  let done = 0;
-  const work = async () => {
-    for (let one = left.shift(); one; one = left.shift()) {
-      try {
-        await send("POST", `/alerts/${encodeURIComponent(one.id)}/ack`);
-        done += 1;
-      } catch (error) {
-        // it has ended meanwhile
-        if (!(error instanceof Problem && (error.status === 404 || error.status === 409))) throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return done;
+/** The `data-row` of a thing: an incident may have the id of an alert. */
+const rowOf = (alerts) => (alerts.length === 1 ? alerts[0].id : `incident ${alerts[0].incident}`);
+
+const isAddress = (text) => /^(\d{1,3}\.){3}\d{1,3}$/.test(text) || /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text);
+const eventsOf = (subject) => linkTo("events", { query: { [isAddress(subject) ? "source_ip" : "q"]: subject, span: "7d" } });
+
+// the host's name and its state stand beside it
+function textOf({ text, source_host: host }) {
+  const rest = host && text.startsWith(`${host} is `) ? text.slice(host.length + 4).replace(/^offline: /, "") : text;
+  return rest === "" ? "" : sentence(rest);
 }
 
-async function openOf(incident) {
-  const found = [];
-  for (let cursor = ""; cursor !== null; ) {
-    const page = await get(`/alerts?${new URLSearchParams({ state: "open", incident, limit: 1000, ...(cursor && { cursor }) })}`);
-    found.push(...page.alerts);
-    cursor = page.next;
-  }
-  return found;
+function Told({ alerts, now }) {
+  const since = alerts.map((alert) => alert.since).sort()[0];
+  const ends = alerts.map((alert) => alert.resolved_at);
+  const over = ends.every((one) => one !== null);
+  const acked = alerts.filter((alert) => alert.acked_at !== null);
+  const whom = [...new Set(acked.map((alert) => alert.acked_by ?? "somebody"))];
+  const who = whom.length > 2 ? `${whom[0]} and ${number(whom.length - 1)} others` : whom.join(" and ");
+  const some = acked.length < alerts.length ? ` of ${number(acked.length)}` : "";
+  return html`<div class="told"><p>${over ? "" : "since "}<${Stamp} at=${since} now=${now} />${over && html` to <${Stamp} at=${ends.sort().at(-1)} now=${now} />`}</p>
+    ${acked.length > 0 && html`<p><b>${who}</b> ${over ? "saw" : whom.length > 1 ? "see" : "sees"} to it${some}, <${Stamp} at=${acked[0].acked_at} now=${now} /></p>`}</div>`;
 }
 
-const isWaiting = (alert) => alert.state === "open" && alert.acked_at === null;
+function lengthOf(alerts, now) {
+  const since = Math.min(...alerts.map((alert) => parseTime(alert.since) ?? now));
+  const until = Math.max(...alerts.map((alert) => (alert.resolved_at === null ? now : (parseTime(alert.resolved_at) ?? now))));
+  return spanText((until - since) / 1000);
+}
 
-function AckDialog({ alerts, partial, close, done }) {
-  const waiting = alerts.filter(isWaiting);
-  const act = async () => done(await ackAll(partial ? (await openOf(alerts[0].incident)).filter(isWaiting) : waiting));
-  return html`<${ActDialog} title=${`Acknowledge ${titleOf(alerts)}`} verb="Acknowledge" act=${act} close=${close}>
-    <p>You see to ${partial ? "all alerts of this incident" : countOf(waiting.length, "alert", "alerts")}. They are escalated no more, and who was told is told of their end.
-      This cannot be taken back.</p><//>`;
+function Row({ alerts, look, now, actions, children }) {
+  const waits = alerts.some((alert) => alert.state === "open" && alert.acked_at === null);
+  const title = titleOf(alerts);
+  const over = alerts.every((alert) => alert.state !== "open");
+  return html`<div class=${`need al ${over ? "over" : look.tone}`}>
+    <${Icon} name=${look.icon} label=${look.word} />
+    <div>${children}</div>
+    <${Told} alerts=${alerts} now=${now} />
+    <span class="age">${over && html`<span class="faint">lasted </span>`}${lengthOf(alerts, now)}</span>
+    <div class="acts">${actions && !over && html`
+      <button type="button" class="btn sm quiet" onClick=${() => actions.silence(alerts)} aria-label=${`Silence ${title}`}>Silence</button>
+      ${waits && html`<button type="button" class="btn sm" onClick=${() => actions.ack(alerts)} aria-label=${`Acknowledge ${title}`}>Acknowledge</button>`}`}</div>
+  </div>`;
+}
+
+function One({ alert, now, actions }) {
+  const { source_host: host, subject } = alert;
+  const about = subject && subject !== host && alert.kind !== "sigma"; // what a Sigma rule is about has no name of its own
+  const link = host ? linkTo("hosts", { rest: [host] }) : subject ? eventsOf(subject) : linkTo("alerts", { query: { incident: alert.incident } });
+  return html`<li data-row=${alert.id}><${Row} alerts=${[alert]} look=${alertLook(alert)} now=${now} actions=${actions}>
+    <p class="t"><a href=${link}>${titleOf([alert])}</a> <span class="kind">${kindWord(alert.kind)}</span></p>
+    <p class="say">${textOf(alert)}${about && html` <a href=${eventsOf(subject)}>${host ? html`Events with ${subject}` : "Its events"}</a>`}</p><//></li>`;
+}
+
+function wordsOf(alerts) {
+  const kinds = new Map();
+  for (const { kind } of alerts) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  const names = [...new Set(alerts.map((alert) => alert.source_host ?? alert.subject).filter(Boolean))];
+  const more = names.length > 3 ? ` and ${countOf(names.length - 3, "other", "others")}` : "";
+  const said = [...kinds].map(([kind, count]) => `${number(count)} ${kindWord(kind).toLowerCase()}`).join(", ");
+  return `${said}: ${names.slice(0, 3).join(", ")}${more}. Likely one cause.`;
+}
+
+function Many({ alerts, now, actions, partial }) {
+  const [open, setOpen] = useState(false);
+  const [most, setMost] = useState(SHOWN);
+  const worst = [...alerts].sort((a, b) => rankOf(a) - rankOf(b))[0];
+  return html`<li data-row=${rowOf(alerts)}><${Row} alerts=${alerts} look=${alertLook(worst)} now=${now} actions=${actions}>
+      <p class="t"><button type="button" class="fold" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>
+        <${Icon} name=${open ? "n-down" : "n-right"} />${partial && "At least "}${titleOf(alerts)}</button>
+        <a class="small" href=${linkTo("alerts", { query: { incident: worst.incident } })}>Only these</a></p>
+      <p class="say">${wordsOf(alerts)}</p><//>
+    ${open && html`<ol class="alerts members">${alerts.slice(0, most).map((alert) => html`<${One} key=${alert.id} alert=${alert} now=${now} actions=${actions} />`)}</ol>
+      <${MoreRows} left=${alerts.length - most} more=${() => setMost(most + SHOWN)} />`}</li>`;
+}
+
+const MoreRows = ({ left, more }) => left > 0 && html`<p class="more-line"><button type="button" class="linklike" onClick=${more}>Show more: ${number(left)} are left</button></p>`;
+
+/** Things as rows. `actions`: `ack` and `silence`, absent for who may only read; `partial`: there are more on the server. */
+function AlertRows({ groups, now, actions, partial = false }) {
+  const [most, setMost] = useState(SHOWN);
+  return html`<ol class="alerts">${groups.slice(0, most).map((alerts) => alerts.length === 1
+    ? html`<${One} key=${alerts[0].id} alert=${alerts[0]} now=${now} actions=${actions} />`
+    : html`<${Many} key=${alerts[0].incident} alerts=${alerts} now=${now} actions=${actions} partial=${partial} />`)}</ol>
+    <${MoreRows} left=${groups.length - most} more=${() => setMost(most + SHOWN)} />`;
 }
 
 /** What can be done to alerts, and the dialog that asks first. */
 function useActions(reload, patch, partial) {
   const [dialog, setDialog] = useState(null);
-  const close = () => setDialog(null);
-  const done = (count) => {
-    toast(`${countOf(count, "alert", "alerts")} acknowledged`);
-    reload();
-  };
-  const ack = async (alerts) => {
-    const waiting = alerts.filter(isWaiting);
-    if (waiting.length === 0) return;
+  const begin = (name) => async (alerts) => {
     const restore = holdPlace();
-    if (alerts.length > 1) {
-      setDialog(html`<${AckDialog} alerts=${alerts} partial=${partial} close=${() => (close(), restore())} done=${done} />`);
-      return;
-    }
-    try {
-      const { alert } = await send("POST", `/alerts/${encodeURIComponent(waiting[0].id)}/ack`);
-      patch(alert);
-      announce(`${titleOf(alerts)} acknowledged`);
+    const close = () => {
+      setDialog(null);
       restore();
-    } catch (error) {
-      toast(`Not acknowledged: ${inWords(error)}`, { failed: true });
-    }
-    reload();
-  };
-  const silence = async (alerts) => {
+    };
     try {
-      const { HoldForm, hostsFor } = await import("/views/hold-form.js");
-      const kinds = [...new Set(alerts.map((alert) => alert.kind))];
-      const nobodys = alerts.some((alert) => alert.source_host === null); // only * fits those, so their kind must
-      setDialog(html`<${HoldForm} hosts=${hostsFor(alerts)} kinds=${nobodys ? kinds : []} offered=${kinds} close=${close} done=${reload} />`);
+      const actions = await import("/views/alert-actions.js");
+      await actions[name]({ alerts, partial, patch, reload, show: setDialog, close });
+      restore();
     } catch (error) {
       toast(`This cannot be done now: ${inWords(error)}`, { failed: true });
     }
   };
-  return [dialog, { ack, silence }];
+  return [dialog, { ack: begin("acknowledge"), silence: begin("silence") }];
 }
 
 function matcher(query) {
@@ -172,8 +210,8 @@ function leadOf({ open, unseen }) {
 function subOf(waiting, groups, now) {
   if (waiting.length === 0) return null;
   const oldest = Math.min(...waiting.map((alert) => parseTime(alert.opened_at) ?? now));
-  const many = groups.filter((group) => group.length > 1).flat().length;
-  return `The oldest has waited ${spanText((now - oldest) / 1000)}.${many > 0 ? ` ${number(many)} opened together with others: what opened together is one thing.` : ""}`;
+  const things = groups.length < waiting.length ? ` They are ${countOf(groups.length, "thing", "things")}: what opened together is one.` : "";
+  return `The oldest has waited ${spanText((now - oldest) / 1000)}.${things}`;
 }
 
 /** Asks for more of the history when its end comes into view; under a filter, which may fit nothing for long, when it is pressed. */
@@ -197,8 +235,8 @@ export function View({ query, summary }) {
   const may = useMay("operate");
   const incident = query.get("incident");
   const which = query.get("state") ?? "";
-  const [list, open] = useAlerts("open", incident, which !== "resolved");
-  const [past, history] = useAlerts("resolved", incident, which === "resolved" || (which !== "open" && !open.loading));
+  const [list, open, reloadOpen, hear] = useAlerts("open", incident, which !== "resolved");
+  const [past, history, reloadPast] = useAlerts("resolved", incident, which === "resolved" || (which !== "open" && !open.loading));
   const words = filterWords(query);
   const fits = useMemo(() => matcher(query), [words]);
   const held = useMemo(() => open.rows.filter((alert) => alert.state === "open"), [open.rows]);
@@ -209,11 +247,14 @@ export function View({ query, summary }) {
   }, [shown]);
   const old = useMemo(() => history.rows.filter(fits), [history.rows, fits]);
   const oldGroups = useMemo(() => (incident ? old.map((alert) => [alert]) : groupUp(old, false)), [old, incident]);
-  const kinds = useMemo(() => [...new Set([...COMMON, ...query.getAll("kind"), ...[...open.rows, ...history.rows].map((alert) => alert.kind)])], [open.rows, history.rows, words]);
+  const kinds = useMemo(() => [...new Set([...MISSED, ...query.getAll("kind"), ...[...open.rows, ...history.rows].map((alert) => alert.kind)])], [open.rows, history.rows, words]);
 
   const partial = !open.done && !words;
-  const reload = () => list.refresh(0, Infinity, false);
-  const [dialog, actions] = useActions(reload, (alert) => list.patch(alert.id, alert), partial);
+  const reload = () => {
+    reloadOpen();
+    if (history.error) reloadPast();
+  };
+  const [dialog, actions] = useActions(reload, hear, partial);
   const byFocus = (act) => () => {
     const row = focusedRow();
     const group = [...waits, ...seen].find((alerts) => alerts.length > 1 && rowOf(alerts) === row) ?? shown.filter((alert) => alert.id === row);
@@ -241,7 +282,7 @@ export function View({ query, summary }) {
     <div class="stack alert-top">
     <${FilterBar} query=${query} kinds=${kinds} />
     ${open.error && html`<${ErrorNote} what="The open alerts cannot be had." error=${open.error} again=${reload} kept=${held.length > 0} />`}
-    ${history.error && html`<${ErrorNote} what="The resolved alerts cannot be had." error=${history.error} again=${() => past.refresh(0, 0, false)} kept=${open.error !== null || old.length > 0} />`}
+    ${history.error && !open.error && html`<${ErrorNote} what="The resolved alerts cannot be had." error=${history.error} again=${reload} kept=${old.length > 0} />`}
     ${loading && html`<${Loading} what="Loading alerts" lead=${false} />`}
     ${changed(list)}
     ${none && words && html`<${NoMatch} what=${`No alert matches ${words}.`} clear=${() => change({ kind: null, q: null, acked: null })} />`}

@@ -89,11 +89,12 @@ function Kinds({ kinds, offered, faults }) {
 
 // what a field of date and time takes: the reader's own time, without a zone
 const localText = (moment) => new Date(moment - new Date(moment).getTimezoneOffset() * MINUTE_MS).toISOString().slice(0, 16);
-const inZone = (text) => new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" }).format(new Date(text));
+const shortDay = { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+const inZone = (text, timeZone) => new Intl.DateTimeFormat(undefined, { ...shortDay, timeZone }).format(new Date(text));
 
 function Moment({ name, label, moment, faults }) {
   const [text, setText] = useState(localText(moment));
-  return html`<${Field} name=${name} label=${label} fault=${faults[name]} hint=${text && html`${inZone(text)}; ${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC`}>
+  return html`<${Field} name=${name} label=${label} fault=${faults[name]} hint=${text && `${inZone(text)}, which is ${inZone(text, "UTC")}`}>
     <input ...${told(name, faults)} type="datetime-local" required value=${text} onInput=${(event) => setText(event.target.value)} /><//>`;
 }
 

@@ -1,7 +1,7 @@
 // Silences and maintenance: of which hosts people are not told, until when, who said so and why; and what is announced.
 
 import { html, useState } from "/vendor/preact.js";
-import { ActDialog, ErrorNote, Icon, Lead, Loading, Section, countOf, fullTime, holdPlace, inWords, linkTo, parseTime, send, shortTime } from "/frame.js";
+import { ActDialog, ErrorNote, Icon, Lead, Loading, Section, Stamp, countOf, holdPlace, inWords, linkTo, parseTime, send } from "/frame.js";
 import { spanText, toast, useAnswer, useKeys, useMay, useNow, useTitle, useWalk, zoneName } from "/frame.js";
 
 const PATTERNS_SHOWN = 8;
@@ -34,8 +34,6 @@ function Pattern({ pattern }) {
   return html`<a href=${link} title=${whole ? undefined : literal ? `Hosts with “${literal}” in their names` : "All hosts"}>${pattern}</a>`;
 }
 
-const Clock = ({ moment, now }) => html`<time dateTime=${new Date(moment).toISOString()} title=${fullTime(moment)}>${shortTime(moment, now)}</time>`;
-
 function Hold({ one, now, end }) {
   const ahead = one.begins > now;
   const more = one.hosts.length - PATTERNS_SHOWN;
@@ -45,8 +43,8 @@ function Hold({ one, now, end }) {
     <${Icon} name=${look.icon} />
     <div><p class="t">${one.hosts.slice(0, PATTERNS_SHOWN).map((pattern) => html`<${Pattern} key=${pattern} pattern=${pattern} />`)}
         ${more > 0 && html`<span class="small faint" title=${one.hosts.join(" ")}>and ${countOf(more, "other", "others")}</span>`}</p>
-      <p class="say"><b>${one.maintenance ? "Maintenance" : "Silence"}</b>${one.kinds ? ` of ${one.kinds.join(", ")} alone` : ""}${one.reason ? `: ${one.reason}` : ""}</p></div>
-    <div class="told"><p><${Clock} moment=${one.begins} now=${now} /> to <${Clock} moment=${one.ends} now=${now} /></p>
+      <p class="say"><b>${one.maintenance ? "Maintenance" : "Silence"}</b>${one.kinds ? ` of ${one.kinds.join(", ").replace(/, ([^,]*)$/, " and $1")} alone` : ""}${one.reason ? `: ${one.reason}` : ""}</p></div>
+    <div class="told"><p><${Stamp} at=${one.from} now=${now} /> to <${Stamp} at=${one.until} now=${now} /></p>
       <p>by <b>${one.made_by || "somebody"}</b></p></div>
     <span class="age"><span class="faint">${ahead ? "in " : ""}</span>${spanText(((ahead ? one.begins : one.ends) - now) / 1000)}<span class="faint">${ahead ? "" : " left"}</span></span>
     <div class="acts">${end && html`<button type="button" class="btn sm" onClick=${() => end(one)} aria-label=${`${verb} ${one.hosts.slice(0, 3).join(", ")}`}>${verb}</button>`}</div>
