@@ -138,7 +138,7 @@ def test_an_alert_is_silenced_where_it_stands(page: Page, pretended: Pretended, 
     visit("#/alerts")
     page.get_by_role("button", name="Silence web-01").click()
     dialog = page.get_by_role("dialog", name="Silence hosts")
-    expect(dialog.get_by_label("Hosts")).to_have_value("web-01")
+    expect(dialog.get_by_label("Hosts", exact=True)).to_have_value("web-01")
     dialog.get_by_role("button", name="zombie").click()
     dialog.get_by_role("button", name="Silence", exact=True).click()
     expect(page.locator(".toast")).to_have_text("Silenced: nobody is told")
@@ -151,7 +151,7 @@ def test_of_what_is_about_no_host_its_kind_alone_is_silenced(page: Page, pretend
     visit("#/alerts")
     page.get_by_role("button", name="Silence 203.0.113.77").click()
     dialog = page.get_by_role("dialog", name="Silence hosts")
-    expect(dialog.get_by_label("Hosts")).to_have_value("*")
+    expect(dialog.get_by_label("Hosts", exact=True)).to_have_value("*")
     expect(dialog.get_by_label("Kinds of alerts")).to_have_value("brute_force")
 
 

@@ -55,7 +55,7 @@ def test_a_silence_is_made_and_whom_it_fits_is_said(page: Page, pretended: Prete
     visit("#/silences")
     page.get_by_role("button", name="Silence hosts").click()
     dialog = page.get_by_role("dialog", name="Silence hosts")
-    dialog.get_by_label("Hosts").fill("web-*, d?-01 mail")
+    dialog.get_by_label("Hosts", exact=True).fill("web-*, d?-01 mail")
     expect(dialog).to_contain_text("web-* fits 2 hosts. d?-01 fits 1 host. mail fits no host that is known now.")
     dialog.get_by_label("For").select_option("Other …")
     dialog.get_by_label("How long").fill("90m")
@@ -73,10 +73,11 @@ def test_a_silence_is_made_and_whom_it_fits_is_said(page: Page, pretended: Prete
 def test_of_many_hosts_no_more_is_said_than_is_known(page: Page, pretended: Pretended, visit: Visit) -> None:
     pretended.hosts = [make_host(f"web-{number:03}") for number in range(300)]
     visit("#/silences")
+    expect(page.get_by_role("button", name="Silence hosts")).to_be_visible()
     page.keyboard.press("s")
-    page.get_by_label("Hosts").fill("web-1* *")
+    page.get_by_label("Hosts", exact=True).fill("web-1* *")
     expect(page.get_by_role("dialog")).to_contain_text("web-1* fits 100 hosts. * fits all 300 hosts.")
-    page.get_by_label("Hosts").fill("web-*9")
+    page.get_by_label("Hosts", exact=True).fill("web-*9")
     expect(page.get_by_role("dialog")).to_contain_text("at most 300 hosts: so many have “web-” in their names")
 
 
@@ -85,9 +86,9 @@ def test_maintenance_is_announced_in_the_readers_zone(page: Page, pretended: Pre
     expect(page.get_by_role("button", name="Announce maintenance")).to_be_visible()
     page.keyboard.press("w")
     dialog = page.get_by_role("dialog", name="Announce maintenance")
-    dialog.get_by_label("Hosts").fill("nas-01")
+    dialog.get_by_label("Hosts", exact=True).fill("nas-01")
     dialog.get_by_label("From").fill("2030-07-10T00:30")
-    expect(dialog).to_contain_text("Wed 00:30 CEST, which is Tue 22:30 UTC")
+    expect(dialog).to_contain_text("Wed, 00:30 CEST, which is Tue, 22:30 UTC")
     dialog.get_by_label("Until").fill("2030-07-10T02:30")
     dialog.get_by_role("button", name="Announce").click()
     expect(page.locator(".toast")).to_have_text("Maintenance announced")
@@ -110,20 +111,20 @@ def test_what_is_refused_is_said_at_its_field(
     pretended.refusal = said
     visit("#/silences")
     page.get_by_role("button", name="Silence hosts").click()
-    page.get_by_label("Hosts").fill("web-*")
+    page.get_by_label("Hosts", exact=True).fill("web-*")
     page.get_by_role("dialog").get_by_role("button", name="Silence", exact=True).click()
     wrong = page.get_by_label(field, exact=True)
     expect(wrong).to_be_focused()
     fault = wrong.locator("xpath=ancestor::*[contains(@class, 'ask')]").locator(".fault")
     expect(fault).to_have_text(said[0].upper() + said[1:] + ".")
-    expect(page.get_by_label("Hosts")).to_have_value("web-*")
+    expect(page.get_by_label("Hosts", exact=True)).to_have_value("web-*")
 
 
 def test_what_is_refused_for_another_reason_is_said_below(page: Page, pretended: Pretended, visit: Visit) -> None:
     pretended.refusal = "the key needs the scope operate"
     visit("#/silences")
     page.get_by_role("button", name="Silence hosts").click()
-    page.get_by_label("Hosts").fill("web-*")
+    page.get_by_label("Hosts", exact=True).fill("web-*")
     page.get_by_role("dialog").get_by_role("button", name="Silence", exact=True).click()
     expect(page.locator(".hold > .fault")).to_have_text("The key needs the scope operate.")
 
@@ -179,8 +180,8 @@ def test_what_others_do_is_shown(page: Page, pretended: Pretended, visit: Visit)
 def test_what_somebody_wrote_is_shown_and_never_run(page: Page, pretended: Pretended, visit: Visit) -> None:
     script = '<img src=x onerror="alert(1)">'
     pretended.silences = [
-        make_hold("x", hosts=[script, "y" * 253], reason=script, made_by=script, kinds=[script]),
-        make_hold("z", reason="y" * 500, hosts=[f"web-{number:03}" for number in range(100)], **{"from": script}),
+        make_hold("x", reason=script, made_by=script, kinds=[script]) | {"hosts": [script, "y" * 253]},
+        make_hold(" ".join(f"web-{number:03}" for number in range(100)), reason="y" * 500) | {"from": script},
     ]
     page.set_viewport_size({"width": 390, "height": 900})
     visit("#/silences")
@@ -238,7 +239,7 @@ def test_axe_finds_nothing(page: Page, pretended: Pretended, visit: Visit, width
     expect(rows(page, "Announced")).to_have_count(1)
     assert violations(page) == []
     page.get_by_role("button", name="Silence hosts").click()
-    page.get_by_label("Hosts").fill("web-*")
+    page.get_by_label("Hosts", exact=True).fill("web-*")
     page.get_by_role("button", name="zombie").click()
     pretended.refusal = "hosts: use 1 to 100 patterns"
     page.get_by_role("dialog").get_by_role("button", name="Silence", exact=True).click()

@@ -96,7 +96,7 @@ export function View() {
   const lead = holds === null ? "Silences and maintenance" : leadOf(holds);
   useTitle(lead);
   const faults = [[silences, "The silences cannot be had."], [maintenance, "Maintenance cannot be had."]].filter(([answer]) => answer.error);
-  const notes = faults.map(([answer, what]) => html`<${ErrorNote} key=${what} what=${what} error=${answer.error} again=${answer.reload} kept=${holds !== null} />`);
+  const notes = faults.map(([answer, what]) => html`<${ErrorNote} key=${what} what=${what} error=${answer.error} again=${answer.reload} kept=${answer.content !== null} />`);
   if (holds === null) return faults.length > 0 ? notes : html`<${Loading} what="Loading silences and maintenance" rows=${4} />`;
   const rows = { now, end: may ? end : undefined };
   return html`<${Lead} title=${lead}>Hosts that are held are watched as ever; what is still broken at the end is told then.
