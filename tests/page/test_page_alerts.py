@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from api_parts import Api
 from page_api import Pretended, ago, make_alert, make_host
 from playwright.sync_api import Page, expect
 from test_page_access import violations
 from test_page_frame import TOLD, tell
-
-from core.messages import Alert
-from core.clock import utc_now
-from core.ids import uuid7
 
 pytestmark = pytest.mark.chromium
 
@@ -46,7 +42,9 @@ def test_what_opened_together_is_one_thing_and_comes_first(page: Page, pretended
     fill(pretended)
     visit("#/alerts")
     expect(lead(page)).to_have_text("44 open alerts, 43 unseen by anybody")
-    expect(page.locator(".lead-s")).to_have_text("The oldest has waited 16\u202fmin. They are 3 things: what opened together is one.")
+    expect(page.locator(".lead-s")).to_have_text(
+        "The oldest has waited 16\u202fmin. They are 3 things: what opened together is one."
+    )
     titles = ["41 hosts lost together", "web-01", "203.0.113.77"]
     for row, title in zip(rows(page, "Open").all(), titles, strict=True):
         expect(row.locator(".t")).to_contain_text(title)
@@ -95,7 +93,11 @@ def test_filters_are_in_the_address(page: Page, pretended: Pretended, visit: Vis
 
 
 def test_by_keys_one_is_acknowledged_and_the_next_is_at_hand(page: Page, pretended: Pretended, visit: Visit) -> None:
-    pretended.alerts = [make_alert("web-01", "crashed", 1), make_alert("web-02", "silent", 2), make_alert("web-03", "zombie")]
+    pretended.alerts = [
+        make_alert("web-01", "crashed", 1),
+        make_alert("web-02", "silent", 2),
+        make_alert("web-03", "zombie"),
+    ]
     visit("#/alerts")
     expect(rows(page, "Open")).to_have_count(3)
     page.keyboard.press("j")
@@ -170,7 +172,9 @@ def test_the_history_goes_on_as_one_scrolls(page: Page, pretended: Pretended, vi
     expect(rows(page, "Resolved")).to_have_count(450)
 
 
-def test_under_a_filter_the_history_is_read_back_when_it_is_asked(page: Page, pretended: Pretended, visit: Visit) -> None:
+def test_under_a_filter_the_history_is_read_back_when_it_is_asked(
+    page: Page, pretended: Pretended, visit: Visit
+) -> None:
     pretended.alerts = [resolved(f"old-{number:03}", 100 + number, 5) for number in range(250)]
     visit("#/alerts?q=old-2")
     expect(page.get_by_text("0 of 100 match, back to")).to_be_visible()
@@ -203,6 +207,15 @@ def test_what_the_stream_tells_is_shown_at_once(page: Page, pretended: Pretended
     expect(rows(page, "Resolved")).to_have_count(1, timeout=8_000)
 
 
+def test_the_first_alert_of_all_is_shown(page: Page, pretended: Pretended, visit: Visit) -> None:
+    page.add_init_script(TOLD)
+    visit("#/alerts")
+    expect(page.get_by_text("Nothing waits for anybody.")).to_be_visible()
+    pretended.alerts = [make_alert("web-01")]
+    tell(page, "alert", pretended.alerts[0])
+    expect(rows(page, "Open")).to_have_count(1, timeout=8_000)
+
+
 def test_rows_keep_their_places_while_one_is_among_them(page: Page, pretended: Pretended, visit: Visit) -> None:
     pretended.alerts = [make_alert("web-01")]
     page.add_init_script(TOLD)
@@ -216,7 +229,9 @@ def test_rows_keep_their_places_while_one_is_among_them(page: Page, pretended: P
 
 def test_what_an_alert_says_is_shown_and_never_run(page: Page, pretended: Pretended, visit: Visit) -> None:
     script = '<img src=x onerror="alert(1)">'
-    hostile = make_alert(script, script, text=script, subject=script, since=script, opened_at=script, acked_by=script, acked_at=script)
+    hostile = make_alert(
+        script, script, text=script, subject=script, since=script, opened_at=script, acked_by=script, acked_at=script
+    )
     other = make_alert("x" * 253, "constructor", text="y" * 5_000, incident=script)
     pretended.alerts = [hostile, other, other | {"id": "again", "source_host": script}]
     page.set_viewport_size({"width": 390, "height": 900})
@@ -274,7 +289,7 @@ def test_on_paper_no_row_lies_on_another(page: Page, pretended: Pretended, visit
     page.emulate_media(media="print")
     boxes = [row.bounding_box() for row in page.locator(".al").all()]
     ends = [(box["y"], box["y"] + box["height"]) for box in boxes if box is not None]
-    assert all(second[0] >= first[1] for first, second in zip(ends, ends[1:], strict=False))
+    assert all(second[0] >= first[1] for first, second in pairwise(ends))
     expect(page.locator(".acts").first).to_be_hidden()
 
 

@@ -32,7 +32,8 @@ function useAlerts(state, incident, wanted) {
   useEffect(() => {
     if (!wanted) return undefined;
     // of a history that is read back only what is new is asked for, and it waits until the reader wants it
-    const again = () => list.refresh(0, whole ? Infinity : 0, isAmongRows() || (!whole && list.pages.length > 1));
+    // from -1: a list that is empty is asked for too
+    const again = () => list.refresh(-1, whole ? Infinity : 0, isAmongRows() || (!whole && list.pages.length > 1));
     const refresh = calmly(again, 2000);
     list.start();
     reload.current = refresh.now;
