@@ -94,7 +94,7 @@ const inZone = (text, timeZone) => new Intl.DateTimeFormat(undefined, { ...short
 
 function Moment({ name, label, moment, faults }) {
   const [text, setText] = useState(localText(moment));
-  return html`<${Field} name=${name} label=${label} fault=${faults[name]} hint=${text && `${inZone(text)}, which is ${inZone(text, "UTC")}`}>
+  return html`<${Field} name=${name} label=${label} fault=${faults[name]} hint=${text && `${inZone(text)}; ${inZone(text, "UTC")}`}>
     <input ...${told(name, faults)} type="datetime-local" required value=${text} onInput=${(event) => setText(event.target.value)} /><//>`;
 }
 
