@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from playwright.sync_api import Page, Route
 
@@ -70,6 +70,22 @@ def make_alert(host: str, kind: str = "crashed", minutes: float = 10, **more: An
     return alert | more
 
 
+def make_hold(hosts: str = "web-*", begins: float = -10, ends: float = 110, **more: Any) -> dict[str, Any]:
+    """A silence or maintenance as the API has it, that begins and ends so many minutes from now."""
+    hold = {
+        "id": f"hold-{hosts}",
+        "hosts": hosts.split(),
+        "kinds": None,
+        "reason": "a new switch",
+        "made_by": "eva",
+        "made_at": ago(minutes=10),
+        "from": in_future(minutes=begins),
+        "until": in_future(minutes=ends),
+        "ended_at": None,
+    }
+    return hold | more
+
+
 def shown_as(host: dict[str, Any]) -> str:
     if host["state"] is None:
         return "unjudged"
@@ -83,6 +99,8 @@ class Pretended:
     hosts: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
+    silences: list[dict[str, Any]] = field(default_factory=list)
+    maintenance: list[dict[str, Any]] = field(default_factory=list)
     scopes: tuple[str, ...] = ("read", "operate")
     signed_in: bool = True
     broken: str | None = None  # what a 503 says to every call
@@ -100,10 +118,12 @@ class Pretended:
             "/sessions": self._session,
             "/summary": self._summary,
             "/hosts?*": self._hosts,
-            "/alerts?*": lambda _route, _query: {"alerts": self.alerts, "next": None},
-            "/alerts/*/ack": lambda _route, _query: {"alert": {}},
-            "/silences": lambda _route, _query: {"silence": {}},
-            "/maintenance": lambda _route, _query: {"maintenance": {}},
+            "/alerts?*": self._alerts,
+            "/alerts/*/ack": self._ack,
+            "/silences": lambda _route, _query: {"silences": self.silences},
+            "/maintenance": lambda _route, _query: {"maintenance": self.maintenance},
+            "/silences/*": lambda _route, _query: {"ended": {}},
+            "/maintenance/*": lambda _route, _query: {"ended": {}},
             "/hosts/*": lambda _route, _query: {},
             "/stream*": self._stream,
         }
@@ -156,6 +176,21 @@ class Pretended:
         following = str(end) if end < len(wanted) else None
         return {"hosts": wanted[begin:end], "total": len(wanted), "next": following}
 
+    def _alerts(self, _route: Route, query: dict[str, list[str]]) -> dict[str, Any]:
+        wanted = [alert for alert in self.alerts if _is_asked(alert, query)]
+        begin, limit = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
+        end = begin + limit
+        return {"alerts": wanted[begin:end], "next": str(end) if end < len(wanted) else None}
+
+    def _ack(self, route: Route, _query: dict[str, list[str]]) -> dict[str, Any] | None:
+        asked = unquote(urlsplit(route.request.url).path.split("/")[2])
+        for place, alert in enumerate(self.alerts):
+            if alert["id"] == asked:
+                self.alerts[place] = alert | {"acked_at": ago(seconds=0), "acked_by": "eva"}
+                return {"alert": self.alerts[place]}
+        route.fulfill(status=404, body="{}")
+        return None
+
     def _summary(self, _route: Route, _query: dict[str, list[str]]) -> dict[str, Any]:
         now: datetime = utc_now()
         states = {state: sum(1 for host in self.hosts if shown_as(host) == state) for state in ORDER}
@@ -186,6 +221,10 @@ def _fits(host: dict[str, Any], query: dict[str, list[str]]) -> bool:
         and query.get("os_type", [host["os_type"]])[0] == host["os_type"]
         and ("tag" not in query or query["tag"][0] in host["tags"])
     )
+
+
+def _is_asked(alert: dict[str, Any], query: dict[str, list[str]]) -> bool:
+    return all(query.get(key, [alert[key]])[0] == alert[key] for key in ("state", "incident"))
 
 
 def _place(host: dict[str, Any], by: str) -> tuple[Any, ...]:

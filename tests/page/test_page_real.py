@@ -17,6 +17,7 @@ from core.clock import utc_now
 from core.ids import uuid7
 from core.messages import Event
 from store import WriteBatch
+from store.found_alerts import Finding, Subject
 
 pytestmark = pytest.mark.chromium
 
@@ -135,3 +136,60 @@ def test_an_operator_silences_hosts_of_a_real_api(page: Page, lone_api: Api, log
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("alert")).to_contain_text("The server says: nothing is forgotten while the broker is away")
     expect(page.locator(".live b")).to_have_text("Live")
+
+
+def test_alerts_of_a_real_api_are_acknowledged_and_silenced(
+    page: Page, lone_api: Api, log_in: Callable[[], Any]
+) -> None:
+    now = utc_now()
+    attack = Finding(Subject("brute_force", "203.0.113.77"), None, 4, "10 failed logins from 203.0.113.77", now, True)
+    clone = Subject("clone", "web-2")
+    lone_api.store.record_findings([attack, Finding(clone, "web-2", 4, "web-2 is two", now, True)], [], now)
+    log_in()
+    page.goto(f"{lone_api.url}/#/alerts")
+    expect(lead(page)).to_contain_text("2 open alerts")
+    for alert in lone_api.store.read_alerts(10):
+        page.goto(f"{lone_api.url}/#/alerts?incident={alert.incident}")
+        page.get_by_role("button", name=re.compile("^Acknowledge (203|web)")).first.click()
+        expect(page.locator(".told", has_text="sees to it")).to_have_count(1)
+    assert all(alert.acked_at is not None for alert in lone_api.store.read_alerts(10))
+    lone_api.store.record_findings([], [clone], utc_now())
+    page.goto(f"{lone_api.url}/#/alerts?state=resolved")
+    expect(page.locator(".al.over")).to_contain_text("Two agents, one name")
+    page.goto(f"{lone_api.url}/#/alerts?state=open")
+    page.get_by_role("button", name="Silence 203.0.113.77").click()
+    page.get_by_label("Kinds of alerts").fill("no/kind")
+    page.get_by_role("dialog").get_by_role("button", name="Silence", exact=True).click()
+    expect(page.get_by_text("Kinds 'no/kind' is no kind of alerts")).to_be_visible()
+    page.get_by_label("Kinds of alerts").fill("brute_force")
+    page.get_by_role("dialog").get_by_role("button", name="Silence", exact=True).click()
+    expect(page.locator(".toast")).to_have_text("Silenced: nobody is told")
+    [made] = lone_api.client.get("/silences").json()["silences"]
+    assert (made["hosts"], made["kinds"]) == (["*"], ["brute_force"])
+    page.goto(f"{lone_api.url}/#/silences")
+    expect(lead(page)).to_have_text("1 silence holds now")
+    page.get_by_role("button", name="End *").click()
+    page.get_by_role("dialog").get_by_role("button", name="End").click()
+    expect(lead(page)).to_have_text("Nobody is kept from being told")
+
+
+def test_maintenance_of_a_real_api_is_announced_and_called_off(
+    page: Page, lone_api: Api, log_in: Callable[[], Any]
+) -> None:
+    log_in()
+    page.goto(f"{lone_api.url}/#/silences")
+    page.get_by_role("button", name="Announce maintenance").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Hosts", exact=True).fill("nas-*")
+    tomorrow = (utc_now() + timedelta(days=1)).strftime("%Y-%m-%d")
+    dialog.get_by_label("From").fill(f"{tomorrow}T22:00")
+    dialog.get_by_label("Until").fill(f"{tomorrow}T21:00")
+    dialog.get_by_role("button", name="Announce").click()
+    expect(dialog.get_by_text("is over already, or not after its beginning")).to_be_visible()
+    expect(dialog.get_by_label("Until")).to_be_focused()
+    dialog.get_by_label("Until").fill(f"{tomorrow}T23:00")
+    dialog.get_by_role("button", name="Announce").click()
+    expect(page.get_by_role("heading", name="Announced")).to_be_visible()
+    page.get_by_role("button", name="Call off nas-*").click()
+    page.get_by_role("dialog").get_by_role("button", name="Call off").click()
+    expect(page.get_by_role("heading", name="Announced")).to_have_count(0)

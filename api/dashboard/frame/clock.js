@@ -12,6 +12,7 @@ const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: 
 const hourMinute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayOnly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const dayTime = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const everything = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 const figures = new Intl.NumberFormat();
 
@@ -81,4 +82,12 @@ export function Age({ at, never = "never", ago = false }) {
   if (moment === null) return html`<span class="faint">${at ? "unknown" : never}</span>`;
   const text = spanText((now - moment) / 1000);
   return html`<time dateTime=${at} title=${fullTime(moment)}>${ago ? `${text} ago` : text}</time>`;
+}
+
+/** The time `at` (RFC 3339) as short as it is clear at `now`, never without the time of day; all of it on hover. */
+export function Stamp({ at, now }) {
+  const moment = parseTime(at);
+  if (moment === null) return html`<span class="faint">an unknown time</span>`;
+  const near = Math.abs(now - moment) < 6 * 86_400_000;
+  return html`<time dateTime=${at} title=${fullTime(moment)}>${near ? shortTime(moment, now) : dayTime.format(moment)}</time>`;
 }
