@@ -4,16 +4,16 @@ import { html, useEffect, useRef } from "/vendor/preact.js";
 import uPlot from "/vendor/uplot.js";
 
 const HOUR_S = 3600;
-const bars = () => uPlot.paths.bars({ size: [0.78, 40], align: 1 });
+const bars = () => uPlot.paths.bars({ size: [0.78, 200], align: 1 });
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const toned = (name) => () => colour(name);
 
-/** The series of each chart, after the hours: `ok` is false while nothing is heard, when no green is a present one. */
+/** The series of each chart, after the hours. What came is grey: hue belongs to what is missing. */
 const SERIES = {
-  beats: (ok) => [
+  beats: () => [
     { paths: bars(), fill: toned("--offline-tint"), stroke: toned("--offline-fill"), width: 1, dash: [2, 2], points: { show: false } },
-    { paths: bars(), fill: () => colour(ok.current ? "--online-fill" : "--text-3"), width: 0, points: { show: false } },
+    { paths: bars(), fill: toned("--line-strong"), width: 0, points: { show: false } },
   ],
   latency: () => [
     { stroke: toned("--text-3"), width: 1.5, dash: [4, 3], points: { size: 3, fill: toned("--text-3"), stroke: toned("--text-3") } },
@@ -22,7 +22,7 @@ const SERIES = {
   loss: () => [{ paths: bars(), fill: toned("--late-fill"), width: 0, points: { show: false } }],
 };
 
-function optionsFor({ kind, fresh, ok, size, report }) {
+function optionsFor({ kind, fresh, size, report }) {
   const grid = { show: true, stroke: toned("--line"), width: 1 };
   const axis = { size: 0, gap: 0, ticks: { show: false }, border: { show: false }, grid, values: (_plot, splits) => splits.map(() => "") };
   return {
@@ -37,7 +37,7 @@ function optionsFor({ kind, fresh, ok, size, report }) {
       { ...axis, splits: () => fresh.current.ticks.map(({ at }) => at / 1000) },
       { ...axis, splits: () => [0, fresh.current.top / 2, fresh.current.top] },
     ],
-    series: [{}, ...SERIES[kind](ok)],
+    series: [{}, ...SERIES[kind]()],
     cursor: {
       y: false,
       points: { show: false },
@@ -52,23 +52,21 @@ function optionsFor({ kind, fresh, ok, size, report }) {
 
 /**
  * A chart in a lane; `label` says in words what it shows.
- * @param {{kind: "beats"|"latency"|"loss", data: (number|null)[][], from: number, until: number, top: number, ticks: object[], label: string, stale: boolean,
+ * @param {{kind: "beats"|"latency"|"loss", data: (number|null)[][], from: number, until: number, top: number, ticks: object[], label: string,
  *   onHour?: (index: number|null) => void}} props
  */
-export function Chart({ kind, data, from, until, top, ticks, label, stale, onHour }) {
+export function Chart({ kind, data, from, until, top, ticks, label, onHour }) {
   const node = useRef(null);
   const plot = useRef(null);
   const fresh = useRef(null);
-  const ok = useRef(true);
   const told = useRef(onHour);
   fresh.current = { from, until, top, ticks };
   told.current = onHour;
-  ok.current = !stale;
 
   useEffect(() => {
     const sizeNow = () => ({ width: Math.max(1, node.current.clientWidth), height: node.current.clientHeight });
     const report = onHour && ((index) => told.current(index));
-    const made = new uPlot(optionsFor({ kind, fresh, ok, size: sizeNow(), report }), data, node.current);
+    const made = new uPlot(optionsFor({ kind, fresh, size: sizeNow(), report }), data, node.current);
     plot.current = made;
     const redraw = () => made.redraw(false, false);
     const sizes = new ResizeObserver(() => made.setSize(sizeNow()));
@@ -86,6 +84,5 @@ export function Chart({ kind, data, from, until, top, ticks, label, stale, onHou
     };
   }, [kind]);
   useEffect(() => plot.current?.setData(data), [data, from, until, top]);
-  useEffect(() => plot.current?.redraw(false, false), [stale]);
   return html`<div class=${`chart ${kind}`} ref=${node} role="img" aria-label=${label}></div>`;
 }

@@ -1,8 +1,9 @@
 // The hours of one host: what of its heartbeats came in each, and how long it was down meanwhile.
 
-import { parseTime, stateOf } from "/frame.js";
+import { DAY_MS, parseTime, stateOf } from "/frame.js";
 
 export const HOUR_MS = 3_600_000;
+export const KEPT_MS = 14 * DAY_MS; // of what the server counts by the hour
 const DOWN = ["crashed", "silent", "zombie", "overdue"]; // of these a heartbeat was due all the while
 
 // how much of the hour from `at` lay in outages in which heartbeats were due, 0 to 1
@@ -30,7 +31,8 @@ export function makeHours(beats, outages, from, until) {
   const hours = [];
   for (let at = Math.floor(from / HOUR_MS) * HOUR_MS; at < until; at += HOUR_MS) {
     const row = told.get(at);
-    const down = full !== null && begun !== null && at + HOUR_MS > begun ? full * downShare(outages, at, until) : 0;
+    const counted = full !== null && begun !== null && at + HOUR_MS > begun && at > until - KEPT_MS;
+    const down = counted ? full * downShare(outages, at, until) : 0;
     if (!row && down === 0) {
       hours.push({ at, heard: null, expected: null, lost: null, loss: null, mean: null, p95: null });
       continue;

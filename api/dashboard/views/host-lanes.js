@@ -1,14 +1,13 @@
 // Lanes: what happened to one host, on one time line. Its state, heartbeats heard and expected, latency and loss.
 
 import { html, useEffect, useMemo, useState } from "/vendor/preact.js";
-import { Choice, DAY_MS, ErrorNote, Icon, Section, StateBar, axisTime, change, contact, countOf, fullTime, inWords, number, parseTime, roundUp, shownState } from "/frame.js";
-import { shortTime, spanText, stateFor, ticksOf, useAnswer, useCell, zoneName } from "/frame.js";
-import { HOUR_MS, causesOf, makeHours, sumOf } from "/views/host-hours.js";
+import { Choice, DAY_MS, ErrorNote, Icon, Section, StateBar, axisTime, change, countOf, fullTime, inWords, number, parseTime, roundUp, shownState } from "/frame.js";
+import { shortTime, spanText, stateFor, stateOf, ticksOf, useAnswer, zoneName } from "/frame.js";
+import { HOUR_MS, KEPT_MS, causesOf, makeHours, sumOf } from "/views/host-hours.js";
 import { secondsText } from "/views/host-words.js";
 
 const NARROW = "\u202f";
 const SPANS = [["24h", "24 h", DAY_MS, "24 hours"], ["7d", "7 d", 7 * DAY_MS, "7 days"], ["30d", "30 d", 30 * DAY_MS, "30 days"]];
-const KEPT_MS = 14 * DAY_MS; // of what is counted by the hour
 const MINUTE_MS = 60_000;
 const dayWord = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
 const monthWord = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
@@ -79,7 +78,7 @@ function OutageTable({ outages, span, now }) {
 
 function OutageRow({ one, now }) {
   const [began, ended] = [parseTime(one.began_at), parseTime(one.ended_at)];
-  const { state } = causesOf([one], Infinity, now)[0];
+  const state = stateOf(one.cause);
   const said = (moment) => html`<time title=${fullTime(moment)}>${dayWord.format(moment)}, ${axisTime(moment)}</time>`;
   return html`<tr><td><span class=${`st ${state.tone}`}><${Icon} name=${`i-${state.key}`} />${state.word}</span></td><td>${began === null ? "unknown" : said(began)}</td>
     <td>${ended === null ? "lasts" : said(ended)}</td><td class="num">${began === null ? "" : spanText(((ended ?? now) - began) / 1000)}</td></tr>`;
@@ -102,7 +101,6 @@ export function Lanes({ host, query, now }) {
   const told = useAnswer(`${path}/outages?limit=1000`, ["verdict"], 5000);
   const { Chart, error } = useCharts();
   const [pointed, setPointed] = useState(null);
-  const { failed } = useCell(contact);
   const outages = told.content?.outages ?? host.outages;
   const hours = useMemo(() => makeHours(beats.content, outages, from, until), [beats.content, outages, from, until]);
   const data = useMemo(() => {
@@ -121,14 +119,15 @@ export function Lanes({ host, query, now }) {
   const outageSaid = outageWords(host, causes, words, now);
   const ticks = ticksOf(from, until);
   const tickWord = span === DAY_MS ? axisTime : (at) => (span > 7 * DAY_MS ? monthWord : dayWord).format(at);
-  const beatTop = roundUp(Math.max(2, ...hours.map((one) => Math.ceil(one.expected ?? 0))));
+  const beatTop = Math.max(2, ...hours.map((one) => Math.ceil(one.expected ?? 0)));
   const lagTop = latencyTop(hours);
   const lossTop = roundUp(Math.max(2, ...hours.map((one) => (one.loss ?? 0) * 100)));
   const draw = (kind, top, label, more) => (Chart
-    ? html`<${Chart} kind=${kind} data=${data[kind]} from=${from} until=${until} top=${top} ticks=${ticks} label=${label} stale=${failed !== null} ...${more} />`
+    ? html`<${Chart} kind=${kind} data=${data[kind]} from=${from} until=${until} top=${top} ticks=${ticks} label=${label} ...${more} />`
     : html`<div class=${`chart ${kind}`}></div>`);
   const silentOn = html`<p class="lane-none">${host.metrics === null ? "It sends no heartbeats." : "Not told by its agent."}</p>`;
-  const beatSaid = `${number(sum.heard)} heartbeats heard of ${number(sum.expected)} expected in ${words}`;
+  const counted = span > KEPT_MS ? "14 days" : words;
+  const beatSaid = `${number(sum.heard)} heartbeats heard of ${number(sum.expected)} expected in ${counted}`;
   const missing = sum.expected - sum.heard;
   const hour = pointed === null ? null : hours[pointed];
 
@@ -142,10 +141,10 @@ export function Lanes({ host, query, now }) {
         <${StateBar} host=${{ ...host, outages }} now=${until} span=${span} begun=${parseTime(host.metrics?.began_at)} ticks=${ticks.map(({ x }) => x)} label=${outageSaid} /><//>
       <${Lane} name="Heartbeats" aside=${host.metrics === null ? "" : missing > 0 ? `${number(missing)} of ${number(sum.expected)} missing` : `all ${number(sum.heard)} came`} top=${host.metrics && number(beatTop)}>
         ${host.metrics === null ? silentOn : draw("beats", beatTop, `${beatSaid}; as a table below`, { onHour: setPointed })}<//>
-      <${Lane} name="Latency" aside=${sum.worst === null ? "" : html`mean, and <i>95${NARROW}%</i> below ${secondsText(sum.worst)}`} top=${sum.worst === null ? "" : secondsText(lagTop)}>
-        ${sum.worst === null ? silentOn : draw("latency", lagTop, `Latency: in the worst hour of ${words} 95 % of heartbeats took less than ${secondsText(sum.worst)}; as a table below`)}<//>
+      <${Lane} name="Latency" aside=${sum.worst === null ? "" : html`mean; <i>95${NARROW}%</i> under ${secondsText(sum.worst)}`} top=${sum.worst === null ? "" : secondsText(lagTop)}>
+        ${sum.worst === null ? silentOn : draw("latency", lagTop, `Latency: in the worst hour of ${counted} 95 % of heartbeats took less than ${secondsText(sum.worst)}; as a table below`)}<//>
       <${Lane} name="Loss" aside=${sum.lost === null ? "" : sum.lost === 0 ? "none" : `${number(sum.lost)} lost, ${percent(sum.lost / (sum.heard + sum.lost))}`} top=${sum.lost === null ? "" : `${lossTop}${NARROW}%`}>
-        ${sum.lost === null ? silentOn : draw("loss", lossTop, `${countOf(sum.lost, "heartbeat", "heartbeats")} lost in ${words}; as a table below`)}<//>
+        ${sum.lost === null ? silentOn : draw("loss", lossTop, `${countOf(sum.lost, "heartbeat", "heartbeats")} lost in ${counted}; as a table below`)}<//>
       <div class="xax" aria-hidden="true">${ticks.map(({ at, x }) => html`<span key=${at} style=${{ left: `${x}%` }}>${tickWord(at)}</span>`)}</div>
     </div>
     <div class="lane-foot">

@@ -15,10 +15,11 @@ export function whenWords(text, now) {
   return `${/^\d/.test(said) && said.includes(":") ? "at" : "on"} ${said}`;
 }
 
-/** Seconds in the unit that fits: 12 ms, 1.5 s, 3 min. */
+/** Seconds in the unit that fits: 12 ms, 1.5 s, 90 s, 3 min. */
 export function secondsText(seconds) {
   if (seconds < 1) return `${Math.round(seconds * 1000)}${NARROW}ms`;
-  return seconds < 10 ? `${Math.round(seconds * 10) / 10}${NARROW}s` : spanText(seconds);
+  if (seconds < 10) return `${Math.round(seconds * 10) / 10}${NARROW}s`;
+  return seconds < 180 ? `${Math.round(seconds)}${NARROW}s` : spanText(seconds); // 90 s are not 1 min
 }
 
 const OBSERVED = {
