@@ -21,6 +21,17 @@ pytestmark = pytest.mark.chromium
 Visit = Callable[..., Any]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SCRIPT = '<img src=x onerror="alert(1)">'
+# the colour that most of the heartbeats' chart has
+MOST_DRAWN = """(() => {
+    const canvas = document.querySelector(".chart.beats canvas");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const counts = {};
+    for (let at = 0; at < data.length; at += 4) {
+        const colour = data.slice(at, at + 4).join();
+        if (data[at + 3] === 255) counts[colour] = (counts[colour] ?? 0) + 1;
+    }
+    return Object.entries(counts).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "";
+})()"""
 AGENT = "/usr/local/lib/heimdall/heimdall-agent.pyz"
 
 
@@ -104,7 +115,7 @@ def test_each_chart_is_told_in_a_sentence_and_in_a_table(page: Page, pretended: 
     expect(chart(page, "beats")).to_have_attribute("aria-label", re.compile(r"^2,\d{3} heartbeats heard of [23],\d{3} expected in 24 hours;"))
     expect(chart(page, "latency")).to_have_attribute("aria-label", re.compile(r"in the worst hour of 24 hours 95 % of heartbeats took less than 47\u202fms"))
     expect(chart(page, "loss")).to_have_attribute("aria-label", re.compile("^4 heartbeats lost in 24 hours"))
-    expect(page.get_by_role("img", name=re.compile("^1 outage in 24 hours, 48\u202fmin in all: silent once"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile(r"^1 outage in 24 hours, 48\smin in all: silent once"))).to_be_visible()
     summary = page.get_by_text("Heartbeats, latency and loss as a table")
     summary.focus()
     page.keyboard.press("Enter")
@@ -133,7 +144,7 @@ def test_heartbeats_that_were_due_while_it_was_silent_are_missing(page: Page, pr
     silent = make_one("web-01", "silent", 60 * 5)
     show_one(pretended, silent, hours=[hour for hour in hours if hour["hour"] < ago(hours=5)])
     visit("#/hosts/web-01")
-    expect(page.locator(".lane-l").nth(1)).to_have_text(re.compile(r"Heartbeats(6\d\d|7[0-4]\d) of [23],\d{3} missing"))
+    expect(page.locator(".lane-l").nth(1)).to_have_text(re.compile(r"Heartbeats(4[89]\d|5\d\d) of [23],\d{3} missing"))
 
 
 def test_score_uptime_and_patterns_are_told_in_words(page: Page, pretended: Pretended, visit: Visit) -> None:
@@ -282,13 +293,13 @@ def test_a_new_host_has_nothing_yet_and_says_so(page: Page, pretended: Pretended
     expect(lead(page)).to_have_text("web-01: new for 5\u202fmin")
     expect(page.locator(".lead-s")).to_have_text(re.compile("It was enrolled at .+, and nothing was heard of it yet."))
     expect(page.get_by_text("No event of it is stored yet.")).to_be_visible()
-    assert page.get_by_text("NaN").count() == 0
+    assert page.get_by_text(re.compile(r"\bNaN\b")).count() == 0
 
 
 def test_what_takes_long_is_announced_as_loading(page: Page, pretended: Pretended, visit: Visit) -> None:
     held: list[Route] = []
     show_one(pretended, make_one("web-01"))
-    page.route("**/hosts/web-01", held.append)
+    page.route("**/hosts/web-01", lambda route: held.append(route))
     visit("#/hosts/web-01")
     expect(lead(page)).to_have_text("Loading web-01")
     held[0].fallback()
@@ -386,13 +397,12 @@ def test_a_chart_is_drawn_anew_in_the_colours_of_its_theme(page: Page, pretended
     page.emulate_media(color_scheme="light")
     visit("#/hosts/web-01")
     expect(page.locator(".lanes canvas")).to_have_count(3)
-    drawn = "document.querySelector('.chart.beats canvas').toDataURL()"
-    page.wait_for_function(f"{drawn}.length > 500")
-    light = page.evaluate(drawn)
+    page.wait_for_function(f"{MOST_DRAWN} !== ''")
+    light = page.evaluate(MOST_DRAWN)
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"(before) => {drawn} !== before", arg=light)
+    page.wait_for_function(f"(before) => {MOST_DRAWN} !== before", arg=light)
     page.emulate_media(media="print", color_scheme="dark")  # paper is light
-    page.wait_for_function(f"(before) => {drawn} === before", arg=light)
+    page.wait_for_function(f"(before) => {MOST_DRAWN} === before", arg=light)
 
 
 def test_a_host_of_a_real_store_is_shown(page: Page, lone_api: Api, log_in: Callable[[], Any]) -> None:

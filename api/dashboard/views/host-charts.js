@@ -64,13 +64,15 @@ export function Chart({ kind, data, from, until, top, ticks, label, onHour }) {
   told.current = onHour;
 
   useEffect(() => {
-    const sizeNow = () => ({ width: Math.max(1, node.current.clientWidth), height: node.current.clientHeight });
+    const box = node.current; // the view may be left before its size is told
+    if (box === null) return undefined;
+    const sizeNow = () => ({ width: Math.max(1, box.clientWidth), height: box.clientHeight });
     const report = onHour && ((index) => told.current(index));
-    const made = new uPlot(optionsFor({ kind, fresh, size: sizeNow(), report }), data, node.current);
+    const made = new uPlot(optionsFor({ kind, fresh, size: sizeNow(), report }), data, box);
     plot.current = made;
     const redraw = () => made.redraw(false, false);
     const sizes = new ResizeObserver(() => made.setSize(sizeNow()));
-    sizes.observe(node.current);
+    sizes.observe(box);
     // a canvas keeps its colours until it is drawn anew: theme, contrast and paper change them
     const queries = ["(prefers-color-scheme: dark)", "(prefers-contrast: more)", "print"].map((query) => matchMedia(query));
     for (const query of queries) query.addEventListener("change", redraw);

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "/vendor/preact.js";
 import { Choice, DAY_MS, ErrorNote, Icon, Section, StateBar, axisTime, change, countOf, fullTime, inWords, number, parseTime, roundUp, shownState } from "/frame.js";
-import { shortTime, spanText, stateFor, stateOf, ticksOf, useAnswer, zoneName } from "/frame.js";
+import { spanText, stateFor, stateOf, ticksOf, useAnswer, zoneName } from "/frame.js";
 import { HOUR_MS, KEPT_MS, causesOf, makeHours, sumOf } from "/views/host-hours.js";
 import { secondsText } from "/views/host-words.js";
 
@@ -45,11 +45,11 @@ function Lane({ name, aside, top, children }) {
     <div class="lane-p">${children}</div>`;
 }
 
-function hourWords({ at, heard, expected, lost, mean, p95 }, now) {
+function hourWords({ at, heard, expected, lost, mean, p95 }) {
   const said = [heard === null ? "nothing counted" : `${number(heard)} of ${number(Math.round(expected))} heartbeats`];
   if (p95 !== null) said.push(`latency ${secondsText(mean)}, 95${NARROW}% under ${secondsText(p95)}`);
   if (lost !== null && lost > 0) said.push(`${number(lost)} lost`);
-  return `${shortTime(at, now).slice(0, -3)} to ${axisTime(at + HOUR_MS)}: ${said.join("; ")}`;
+  return `${dayWord.format(at)}, ${axisTime(at)} to ${axisTime(at + HOUR_MS)}: ${said.join("; ")}.`;
 }
 
 /** The hours in a table, drawn when it is opened. */
@@ -135,7 +135,7 @@ export function Lanes({ host, query, now }) {
       choose=${(one) => change({ span: one === SPANS[0][0] ? null : one })} />`}>
     ${[beats, told].filter((one) => one.error).slice(0, 1).map((one) => html`<${ErrorNote} key="fault" what="What happened cannot be had." error=${one.error} again=${one.reload} kept=${one.content !== null} />`)}
     ${error && html`<p class="small muted" role="status">The charts cannot be drawn: ${inWords(error)}. The tables below say the same.</p>`}
-    <p class="lane-said small muted" aria-hidden=${hour ? "true" : undefined}>${hour ? hourWords(hour, now) : `${outageSaid} Times in ${zoneName()}.`}</p>
+    <p class="lane-said small muted" aria-hidden=${hour ? "true" : undefined}>${hour ? hourWords(hour) : `${outageSaid} Times in ${zoneName()}.`}</p>
     <div class="lanes" onMouseLeave=${() => setPointed(null)}>
       <${Lane} name="State" aside=${causes.length === 0 ? "no outage" : `${spanText(causes.reduce((all, one) => all + one.length, 0) / 1000)} in outages`}>
         <${StateBar} host=${{ ...host, outages }} now=${until} span=${span} begun=${parseTime(host.metrics?.began_at)} ticks=${ticks.map(({ x }) => x)} label=${outageSaid} /><//>
