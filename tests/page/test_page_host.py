@@ -50,7 +50,12 @@ def chart(page: Page, kind: str) -> Any:
 @pytest.mark.parametrize(
     ("shown", "minutes", "title", "reason"),
     [
-        ("crashed", 12, "crashed 12 min ago", r"Its connection broke (at|on) .+ and did not come back; .+ Likely it lost"),
+        (
+            "crashed",
+            12,
+            "crashed 12 min ago",
+            r"Its connection broke (at|on) .+ and did not come back; .+ Likely it lost",
+        ),
         ("silent", 25, "silent for 25 min", r"It was last heard (at|on) .+ and has said no goodbye\. Likely"),
         ("zombie", 3, "zombie for 3 min", r"Its last heartbeat came .+, its session is still open\. Likely"),
         ("late", 1, "late for 1 min", r"Its last heartbeat came .+, and one is due every 30 s\."),
@@ -71,7 +76,9 @@ def test_what_was_observed_comes_before_what_is_concluded(
 def test_an_absence_is_told_with_why_and_until_when(page: Page, pretended: Pretended, visit: Visit) -> None:
     show_one(pretended, make_one("web-01", "away", 5, reason="upgrade", back_by=in_future(minutes=20.5)))
     visit("#/hosts/web-01")
-    expect(page.locator(".lead-s")).to_have_text(re.compile("It announced “upgrade” and to be back by .+, in 20\u202fmin."))
+    expect(page.locator(".lead-s")).to_have_text(
+        re.compile("It announced “upgrade” and to be back by .+, in 20\u202fmin.")
+    )
     pretended.one = make_one("web-01", "overdue", 7, reason="upgrade", back_by=ago(minutes=7))
     page.reload()
     expect(lead(page)).to_have_text("web-01: overdue by 7\u202fmin")
@@ -100,22 +107,33 @@ def test_all_lanes_share_one_time_line(page: Page, pretended: Pretended, visit: 
     show_one(pretended, make_one("web-01", "crashed"))
     visit("#/hosts/web-01")
     expect(page.locator(".lanes canvas")).to_have_count(3)
-    boxes = [page.locator(one).first.bounding_box() for one in (".lane-p .b24", ".chart.beats .u-over", ".chart.loss .u-over")]
+    boxes = [
+        page.locator(one).first.bounding_box()
+        for one in (".lane-p .b24", ".chart.beats .u-over", ".chart.loss .u-over")
+    ]
     assert all(box is not None for box in boxes)
     assert len({(round(box["x"]), round(box["width"])) for box in boxes if box}) == 1
     page.set_viewport_size({"width": 800, "height": 700})  # and when the window changes
     page.wait_for_function("document.querySelector('.chart.beats canvas').clientWidth < 700")
-    widths = page.locator(".lane-p .b24, .chart .u-over").evaluate_all("all => all.map(one => Math.round(one.getBoundingClientRect().width))")
+    widths = page.locator(".lane-p .b24, .chart .u-over").evaluate_all(
+        "all => all.map(one => Math.round(one.getBoundingClientRect().width))"
+    )
     assert len(set(widths)) == 1
 
 
 def test_each_chart_is_told_in_a_sentence_and_in_a_table(page: Page, pretended: Pretended, visit: Visit) -> None:
     show_one(pretended, make_one("web-01"), hours=make_hours(48, {8: 90}, {3: 4}))
     visit("#/hosts/web-01")
-    expect(chart(page, "beats")).to_have_attribute("aria-label", re.compile(r"^2,\d{3} heartbeats heard of [23],\d{3} expected in 24 hours;"))
-    expect(chart(page, "latency")).to_have_attribute("aria-label", re.compile(r"in the worst hour of 24 hours 95 % of heartbeats took less than 47\u202fms"))
+    expect(chart(page, "beats")).to_have_attribute(
+        "aria-label", re.compile(r"^2,\d{3} heartbeats heard of [23],\d{3} expected in 24 hours;")
+    )
+    expect(chart(page, "latency")).to_have_attribute(
+        "aria-label", re.compile(r"in the worst hour of 24 hours 95 % of heartbeats took less than 47\u202fms")
+    )
     expect(chart(page, "loss")).to_have_attribute("aria-label", re.compile("^4 heartbeats lost in 24 hours"))
-    expect(page.get_by_role("img", name=re.compile(r"^1 outage in 24 hours, 48\smin in all: silent once"))).to_be_visible()
+    expect(
+        page.get_by_role("img", name=re.compile(r"^1 outage in 24 hours, 48\smin in all: silent once"))
+    ).to_be_visible()
     summary = page.get_by_text("Heartbeats, latency and loss as a table")
     summary.focus()
     page.keyboard.press("Enter")
@@ -134,12 +152,16 @@ def test_an_hour_that_is_pointed_at_is_told(page: Page, pretended: Pretended, vi
     box = chart(page, "beats").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
-    expect(page.locator(".lane-said")).to_have_text(re.compile(r"\d\d:00 to \d\d:00: 120 of 120 heartbeats; latency \d+\u202fms, 95\u202f% under \d+\u202fms"))
+    expect(page.locator(".lane-said")).to_have_text(
+        re.compile(r"\d\d:00 to \d\d:00: 120 of 120 heartbeats; latency \d+\u202fms, 95\u202f% under \d+\u202fms")
+    )
     page.mouse.move(5, 5)
     expect(page.locator(".lane-said")).to_contain_text("outage")
 
 
-def test_heartbeats_that_were_due_while_it_was_silent_are_missing(page: Page, pretended: Pretended, visit: Visit) -> None:
+def test_heartbeats_that_were_due_while_it_was_silent_are_missing(
+    page: Page, pretended: Pretended, visit: Visit
+) -> None:
     hours = make_hours(48)
     silent = make_one("web-01", "silent", 60 * 5)
     show_one(pretended, silent, hours=[hour for hour in hours if hour["hour"] < ago(hours=5)])
@@ -152,7 +174,9 @@ def test_score_uptime_and_patterns_are_told_in_words(page: Page, pretended: Pret
     visit("#/hosts/web-01")
     score = page.locator("section", has=page.get_by_role("heading", name="Score"))
     expect(score).to_contain_text("34 of 100")
-    expect(score.locator(".points").first.locator("li")).to_have_text(["Alive offline now−40", "Outages down once in 7 days, for 48 min−13"])
+    expect(score.locator(".points").first.locator("li")).to_have_text(
+        ["Alive offline now−40", "Outages down once in 7 days, for 48 min−13"]
+    )
     score.get_by_text("2 parts cost nothing").click()
     expect(score).to_contain_text("its clock is 12 ms off")
     uptime = page.locator("section", has=page.get_by_role("heading", name="Uptime"))
@@ -172,7 +196,9 @@ def test_facts_are_shown_as_far_as_they_are_known(page: Page, pretended: Pretend
         expect(facts).to_contain_text(said)
     facts.get_by_role("link", name="lyon").click()
     expect(page).to_have_url(re.compile(r"#/hosts\?tag=lyon$"))
-    pretended.one = make_one("web-01", info=None, metrics=None, tags=[], score=None, score_parts=[], uptime=[], patterns=[])
+    pretended.one = make_one(
+        "web-01", info=None, metrics=None, tags=[], score=None, score_parts=[], uptime=[], patterns=[]
+    )
     page.go_back()
     expect(facts).not_to_contain_text("Agent")
     expect(page.locator(".lanes")).to_contain_text("It sends no heartbeats.")
@@ -269,7 +295,9 @@ def test_who_may_only_read_can_change_nothing(page: Page, pretended: Pretended, 
 def test_its_newest_events_lead_to_all_of_them(page: Page, pretended: Pretended, visit: Visit) -> None:
     show_one(pretended, make_one("web-01"), [make_event("web-01")])
     visit("#/hosts/web-01")
-    expect(page.locator(".host-events li")).to_have_text([re.compile("LOGIN_FAIL Failed password for root.+30\u202fmin ago")])
+    expect(page.locator(".host-events li")).to_have_text(
+        [re.compile("LOGIN_FAIL Failed password for root.+30\u202fmin ago")]
+    )
     assert any(path == "/events?source_host=web-01&limit=10" for path in pretended.asked)
     page.get_by_role("link", name="All events of web-01").click()
     expect(page).to_have_url(re.compile(r"#/events\?.*source_host=web-01"))
@@ -366,7 +394,9 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_axe_finds_nothing_about_a_host(page: Page, pretended: Pretended, visit: Visit, width: int, scheme: Any) -> None:
+def test_axe_finds_nothing_about_a_host(
+    page: Page, pretended: Pretended, visit: Visit, width: int, scheme: Any
+) -> None:
     fill(pretended)
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
