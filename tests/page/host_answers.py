@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from page_api import OFFLINE, Pretended, ago, in_future, make_host
+from page_api import OFFLINE, Pretended, ago, make_host
 
 from core.clock import rfc3339, utc_now
 
@@ -69,7 +69,10 @@ def make_one(name: str, shown: str = "online", minutes: float = 12, **more: Any)
         ],
         "metrics": make_figures(beat_at=heard),
         "patterns": [
-            {"kind": "time_of_day", "words": f"{name} goes down between 02:00 and 02:30 UTC: 9 of 11 outages", "data": {}}
+            {
+                "kind": "time_of_day", "words": f"{name} goes down between 02:00 and 02:30 UTC: 9 of 11 outages",
+                "data": {},
+            }
         ],
         "outages": present + outages,
     }  # fmt: skip
