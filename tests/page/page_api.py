@@ -101,6 +101,9 @@ class Pretended:
     changes: list[dict[str, Any]] = field(default_factory=list)
     silences: list[dict[str, Any]] = field(default_factory=list)
     maintenance: list[dict[str, Any]] = field(default_factory=list)
+    one: dict[str, Any] | None = None  # the host that GET /hosts/{host} knows
+    hours: list[dict[str, Any]] = field(default_factory=list)  # of its heartbeats
+    events: list[dict[str, Any]] = field(default_factory=list)
     scopes: tuple[str, ...] = ("read", "operate")
     signed_in: bool = True
     broken: str | None = None  # what a 503 says to every call
@@ -124,7 +127,10 @@ class Pretended:
             "/maintenance": lambda _route, _query: {"maintenance": self.maintenance},
             "/silences/*": lambda _route, _query: {"ended": {}},
             "/maintenance/*": lambda _route, _query: {"ended": {}},
-            "/hosts/*": lambda _route, _query: {},
+            "/hosts/*": self._host,
+            "/hosts/*/heartbeats?*": self._heartbeats,
+            "/hosts/*/outages?*": lambda _route, _query: {"outages": (self.one or {}).get("outages", []), "next": None},
+            "/events?*": lambda _route, _query: {"events": self.events, "next": None},
             "/stream*": self._stream,
         }
 
@@ -166,6 +172,18 @@ class Pretended:
 
     def _stream(self, route: Route, _query: dict[str, list[str]]) -> None:
         route.fulfill(status=404, body="{}")
+
+    def _host(self, route: Route, _query: dict[str, list[str]]) -> dict[str, Any] | None:
+        if route.request.method == "GET" and self.one is None:
+            problem = {"title": "Not Found", "status": 404, "detail": "nothing is known of it"}
+            route.fulfill(status=404, body=json.dumps(problem), content_type="application/problem+json")
+            return None
+        return self.one or {}
+
+    def _heartbeats(self, _route: Route, query: dict[str, list[str]]) -> dict[str, Any]:
+        known = self.one or {}
+        hours = [hour for hour in self.hours if hour["hour"] >= query["since"][0].replace("Z", "000Z")]
+        return {"hostname": known.get("hostname"), **(known.get("metrics") or {}), "hours": hours}
 
     def _hosts(self, _route: Route, query: dict[str, list[str]]) -> dict[str, Any]:
         wanted = [host for host in self.hosts if _fits(host, query)]

@@ -9,6 +9,7 @@ export const DAY_MS = 86_400_000;
 const BAR_HEIGHT = 20;
 const SHORTEST = 0.9; // of a past outage, in percent: minutes in a day would be less than a pixel
 const PRESENT = 2.4; // of what is now
+const UNHEARD = { key: "none", word: "Not yet heard", height: 1 }; // before the first heartbeat
 
 /** The times of a bar that ends at `now`: when it began and the midnight within, as a percentage. */
 export function dayOf(now) {
@@ -17,21 +18,23 @@ export function dayOf(now) {
   return { from: now - DAY_MS, midnight: 100 - ((now - midnight.getTime()) / DAY_MS) * 100 };
 }
 
-function segments(host, now) {
-  const { from } = dayOf(now);
+function segments(host, now, span, begun) {
+  const from = now - span;
   const present = shownState(host);
   const found = [];
+  const begins = ((begun - from) / span) * 100;
+  if (begun !== null && begins > 0) found.push({ state: UNHEARD, x: 0, width: Math.min(100, begins) });
   for (const one of host.outages ?? []) {
     const began = Math.max(from, parseTime(one.began_at) ?? from);
     const ended = parseTime(one.ended_at) ?? now;
     if (ended <= from) continue;
-    const x = ((began - from) / DAY_MS) * 100;
-    const width = Math.max(SHORTEST, ((ended - began) / DAY_MS) * 100);
+    const x = ((began - from) / span) * 100;
+    const width = Math.max(SHORTEST, ((ended - began) / span) * 100);
     found.push({ state: stateOf(one.cause), x: Math.min(x, 100 - width), width });
   }
   if (present.key !== "online" && present.height > 0) {
     const since = Math.max(from, parseTime(host.since) ?? now);
-    const width = Math.max(PRESENT, ((now - since) / DAY_MS) * 100);
+    const width = Math.max(PRESENT, ((now - since) / span) * 100);
     found.push({ state: present, x: 100 - width, width });
   }
   return found.sort((a, b) => a.x - b.x);
@@ -48,20 +51,28 @@ function gaps(parts) {
   return found;
 }
 
-/** The last 24 hours of `host`, which has its `outages`. `now` in milliseconds. */
-export function Bar24({ host, now }) {
+/**
+ * `host`, which has its `outages`, in the `span` milliseconds before `now` (in milliseconds).
+ * @param {{host: object, now: number, span: number, ticks: number[], begun?: number|null, label?: string, words?: string}} props
+ *   `ticks` in percent; `begun`: when it was first heard; `label` says all that is shown, else `words` say which time it is
+ */
+export function StateBar({ host, now, span, ticks, begun = null, label, words }) {
   const present = shownState(host);
   const unknown = present.height === 0 || present.key === "new"; // such a host has no healthy line
-  const parts = segments(host, now);
+  const parts = segments(host, now, span, begun);
   const told = parts.length === 0 ? (unknown ? "nothing is known" : "nothing happened") : parts.map((one) => one.state.word.toLowerCase()).join(", ");
-  const { midnight } = dayOf(now);
-  return html`<svg class="b24" role="img" aria-label=${`Last 24 hours: ${told}`}>
-    <line class="tick" x1=${`${midnight}%`} x2=${`${midnight}%`} y1="0" y2=${BAR_HEIGHT} />
+  return html`<svg class="b24" role="img" aria-label=${label ?? `${words}: ${told}`}>
+    ${ticks.map((x) => html`<line key=${`tick${x}`} class="tick" x1=${`${x}%`} x2=${`${x}%`} y1="0" y2=${BAR_HEIGHT} />`)}
     ${gaps(parts).map(({ x, width }) => html`<rect key=${`gap${x}`} class=${unknown ? "f-none" : "f-online"}
       x=${`${x}%`} width=${`${width}%`} y=${unknown ? 19 : 16} height=${unknown ? 1 : 4} />`)}
     ${parts.map(({ state, x, width }, index) => html`<rect key=${index} class=${`f-${state.key}`}
       x=${`${x}%`} width=${`${width}%`} y=${BAR_HEIGHT - state.height} height=${state.height} />`)}
   </svg>`;
+}
+
+/** The last 24 hours of `host`, which has its `outages`. `now` in milliseconds. */
+export function Bar24({ host, now }) {
+  return html`<${StateBar} host=${host} now=${now} span=${DAY_MS} ticks=${[dayOf(now).midnight]} words="Last 24 hours" />`;
 }
 
 /** The head of a column of 24-hour bars. */
