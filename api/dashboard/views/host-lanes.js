@@ -1,8 +1,9 @@
 // Lanes: what happened to one host, on one time line. Its state, heartbeats heard and expected, latency and loss.
 
-import { html, useEffect, useMemo, useState } from "/vendor/preact.js";
-import { Choice, DAY_MS, ErrorNote, Icon, Section, StateBar, axisTime, change, countOf, fullTime, inWords, number, parseTime, roundUp, shownState } from "/frame.js";
+import { html, useMemo, useState } from "/vendor/preact.js";
+import { Choice, DAY_MS, ErrorNote, Icon, Section, StateBar, axisTime, change, countOf, fullTime, number, parseTime, roundUp, shownState } from "/frame.js";
 import { spanText, stateFor, stateOf, ticksOf, useAnswer, zoneName } from "/frame.js";
+import { Chart } from "/views/host-charts.js";
 import { HOUR_MS, KEPT_MS, causesOf, makeHours, sumOf } from "/views/host-hours.js";
 import { secondsText } from "/views/host-words.js";
 
@@ -14,20 +15,6 @@ const monthWord = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "s
 const percent = (share) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 2 : 0)}${NARROW}%`;
 
 const spanOf = (query) => SPANS.find(([key]) => key === query.get("span")) ?? SPANS[0];
-
-/** The charts' module, with uPlot: fetched after what is said in words is there. */
-function useCharts() {
-  const [held, setHeld] = useState({ Chart: null, error: null });
-  useEffect(() => {
-    let wanted = true;
-    import("/views/host-charts.js").then(
-      ({ Chart }) => wanted && setHeld({ Chart, error: null }),
-      (error) => wanted && setHeld({ Chart: null, error }),
-    );
-    return () => void (wanted = false);
-  }, []);
-  return held;
-}
 
 function outageWords(host, causes, words, now) {
   const times = causes.reduce((sum, one) => sum + one.times, 0);
@@ -99,21 +86,9 @@ export function Lanes({ host, query, now }) {
   const since = new Date(Math.floor((until - Math.min(span, KEPT_MS)) / HOUR_MS) * HOUR_MS).toISOString();
   const beats = useAnswer(host.metrics === null ? null : `${path}/heartbeats?since=${encodeURIComponent(since)}`, ["verdict"], 10_000);
   const told = useAnswer(`${path}/outages?limit=1000`, ["verdict"], 5000);
-  const { Chart, error } = useCharts();
   const [pointed, setPointed] = useState(null);
   const outages = told.content?.outages ?? host.outages;
   const hours = useMemo(() => makeHours(beats.content, outages, from, until), [beats.content, outages, from, until]);
-  const data = useMemo(() => {
-    const xs = hours.map((one) => one.at / 1000);
-    // an hour of which all came has no outline: it would stand around each bar
-    const missing = hours.map((one) => (one.expected !== null && one.expected - one.heard >= Math.max(1, one.expected * 0.02) ? one.expected : null));
-    return {
-      beats: [xs, missing, hours.map((one) => one.heard)],
-      latency: [xs, hours.map((one) => one.p95), hours.map((one) => one.mean)],
-      loss: [xs, hours.map((one) => (one.loss === null ? null : one.loss * 100))],
-    };
-  }, [hours]);
-
   const sum = sumOf(hours);
   const causes = causesOf(outages, span, now);
   const outageSaid = outageWords(host, causes, words, now);
@@ -121,10 +96,8 @@ export function Lanes({ host, query, now }) {
   const tickWord = span === DAY_MS ? axisTime : (at) => (span > 7 * DAY_MS ? monthWord : dayWord).format(at);
   const beatTop = Math.max(2, ...hours.map((one) => Math.ceil(one.expected ?? 0)));
   const lagTop = latencyTop(hours);
-  const lossTop = roundUp(Math.max(2, ...hours.map((one) => (one.loss ?? 0) * 100)));
-  const draw = (kind, top, label, more) => (Chart
-    ? html`<${Chart} kind=${kind} data=${data[kind]} from=${from} until=${until} top=${top} ticks=${ticks} label=${label} ...${more} />`
-    : html`<div class=${`chart ${kind}`}></div>`);
+  const lossTop = roundUp(Math.max(2, sum.worstLoss * 100));
+  const draw = (kind, top, label) => html`<${Chart} kind=${kind} hours=${hours} from=${from} until=${until} top=${top} ticks=${ticks} label=${label} pointed=${pointed} point=${setPointed} />`;
   const silentOn = html`<p class="lane-none">${host.metrics === null ? "It sends no heartbeats." : "Not told by its agent."}</p>`;
   const counted = span > KEPT_MS ? "14 days" : words;
   const beatSaid = `${number(sum.heard)} heartbeats heard of ${number(sum.expected)} expected in ${counted}`;
@@ -134,17 +107,16 @@ export function Lanes({ host, query, now }) {
   return html`<${Section} title="What happened" class="lanes-sec" aside=${html`<${Choice} label="How far back" options=${SPANS.map(([one, word]) => [one, word])} value=${key}
       choose=${(one) => change({ span: one === SPANS[0][0] ? null : one })} />`}>
     ${[beats, told].filter((one) => one.error).slice(0, 1).map((one) => html`<${ErrorNote} key="fault" what="What happened cannot be had." error=${one.error} again=${one.reload} kept=${one.content !== null} />`)}
-    ${error && html`<p class="small muted" role="status">The charts cannot be drawn: ${inWords(error)}. The tables below say the same.</p>`}
     <p class="lane-said small muted" aria-hidden=${hour ? "true" : undefined}>${hour ? hourWords(hour) : `${outageSaid} Times in ${zoneName()}.`}</p>
-    <div class="lanes" onMouseLeave=${() => setPointed(null)}>
+    <div class="lanes" onPointerLeave=${() => setPointed(null)}>
       <${Lane} name="State" aside=${causes.length === 0 ? "no outage" : `${spanText(causes.reduce((all, one) => all + one.length, 0) / 1000)} in outages`}>
         <${StateBar} host=${{ ...host, outages }} now=${until} span=${span} begun=${parseTime(host.metrics?.began_at)} ticks=${ticks.map(({ x }) => x)} label=${outageSaid} /><//>
       <${Lane} name="Heartbeats" aside=${host.metrics === null ? "" : missing > 0 ? `${number(missing)} of ${number(sum.expected)} missing` : `all ${number(sum.heard)} came`} top=${host.metrics && number(beatTop)}>
-        ${host.metrics === null ? silentOn : draw("beats", beatTop, `${beatSaid}; as a table below`, { onHour: setPointed })}<//>
+        ${host.metrics === null ? silentOn : draw("beats", beatTop, `${beatSaid}; as a table below`)}<//>
       <${Lane} name="Latency" aside=${sum.worst === null ? "" : html`mean; <i>95${NARROW}%</i> under ${secondsText(sum.worst)}`} top=${sum.worst === null ? "" : secondsText(lagTop)}>
         ${sum.worst === null ? silentOn : draw("latency", lagTop, `Latency: in the worst hour of ${counted} 95 % of heartbeats took less than ${secondsText(sum.worst)}; as a table below`)}<//>
       <${Lane} name="Loss" aside=${sum.lost === null ? "" : sum.lost === 0 ? "none" : `${number(sum.lost)} lost, ${percent(sum.lost / (sum.heard + sum.lost))}`} top=${sum.lost === null ? "" : `${lossTop}${NARROW}%`}>
-        ${sum.lost === null ? silentOn : draw("loss", lossTop, `${countOf(sum.lost, "heartbeat", "heartbeats")} lost in ${counted}; as a table below`)}<//>
+        ${sum.lost === null ? silentOn : draw("loss", lossTop / 100, `${countOf(sum.lost, "heartbeat", "heartbeats")} lost in ${counted}; as a table below`)}<//>
       <div class="xax" aria-hidden="true">${ticks.map(({ at, x }) => html`<span key=${at} style=${{ left: `${x}%` }}>${tickWord(at)}</span>`)}</div>
     </div>
     <div class="lane-foot">
