@@ -17,6 +17,8 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _PART = re.compile(r'(?:export \* from|@import) "\./([a-z0-9/_.-]+)";')
+# a remark has its lines to itself
+_REMARK = re.compile(r"^[ ]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/)\n", re.MULTILINE)
 _IMPORT = re.compile(r'import \{ ([\w, ]+) \} from "([^"]+)";')
 
 
@@ -48,7 +50,8 @@ def read_files() -> dict[str, _File]:
     """What is served, by its path.
 
     A file that consists of others (`export * from`, `@import`) is served as one with what they say, so that a first
-    visit takes few requests though every noun has a file of its own (decision 28).
+    visit takes few requests though every noun has a file of its own (decision 28). Remarks are for who reads the files
+    here, and are not sent.
     """
     found: dict[str, _File] = {}
     parts: set[Path] = set()
@@ -59,6 +62,8 @@ def read_files() -> dict[str, _File]:
         named = [file.parent / name for name in _PART.findall(text)]
         parts.update(named)
         content = join(text, [part.read_text("utf-8") for part in named])
+        if file.suffix in (".js", ".css"):
+            content = _REMARK.sub("", content)
         path = "/" if file.name == "index.html" else f"/{file.relative_to(_FOLDER).as_posix()}"
         found[path] = _File(content.encode(), _TYPES[file.suffix])
     for part in parts:  # served within another: alone, a module would be there twice, with two states

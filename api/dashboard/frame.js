@@ -16,6 +16,7 @@ export * from "./frame/firsthost.js";
 export * from "./frame/bars.js";
 export * from "./frame/keys.js";
 export * from "./frame/dialog.js";
+export * from "./frame/search.js";
 export * from "./frame/walk.js";
 export * from "./frame/grid.js";
 export * from "./frame/signin.js";

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from api_parts import Api
-from page_api import Pretended, make_host
+from page_api import Pretended, make_alert, make_host
 from playwright.sync_api import BrowserContext, Page, expect
 
 from api.page import _FOLDER, join, read_files
@@ -246,6 +246,17 @@ def test_a_first_visit_takes_few_requests(page: Page, pretended: Pretended, visi
     assert not again
 
 
+def test_of_many_alerts_a_first_visit_takes_few_requests_too(page: Page, pretended: Pretended, visit: Visit) -> None:
+    pretended.hosts = [make_host(f"web-{number:04}", "crashed") for number in range(30)]
+    pretended.alerts = [make_alert(f"web-{number:04}") for number in range(30)]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    visit()
+    expect(lead(page)).to_have_text("30 things need you")
+    page.wait_for_load_state("networkidle")
+    assert len(asked) <= MOST_REQUESTS, asked
+
+
 def test_the_page_is_small() -> None:
     sizes = {path: len(file._content) for path, file in read_files().items()}
     assert sum(sizes.values()) < MOST_BYTES, sizes
@@ -278,3 +289,12 @@ def test_every_module_of_the_frame_is_served_within_it(lone_api: Api) -> None:
     assert "export function makeCell" in frame
     names = re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", frame, re.MULTILINE)
     assert sorted(names) == sorted(set(names))
+
+
+def test_remarks_stay_at_home() -> None:
+    served = read_files()
+    frame = served["/frame.js"]._content.decode()
+    assert "export class PageList" in frame
+    for path, file in served.items():
+        if path.endswith((".js", ".css")) and "/vendor/" not in path:
+            assert not re.search(r"^\s*(//|/\*)", file._content.decode(), re.MULTILINE), path

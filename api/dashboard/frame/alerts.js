@@ -1,6 +1,7 @@
 // Alerts: what their kinds are called, which of them belong together, and which is worst.
 
 import { number } from "./clock.js";
+import { Problem, get, send } from "./rest.js";
 import { STATES } from "./states.js";
 
 /** The kinds that say of a host that it is missed. */
@@ -41,6 +42,37 @@ export function titleOf(alerts) {
   if (alerts.length === 1) return first.source_host ?? first.subject ?? kindWord(first.kind);
   const lost = alerts.every((alert) => MISSED.includes(alert.kind));
   return `${number(alerts.length)} ${lost ? "hosts lost" : "alerts opened"} together`;
+}
+
+const AT_ONCE = 6;
+
+/** Acknowledge `alerts`, a few at once. What has ended meanwhile is no fault. Resolves to how many were. */
+export async function ackAll(alerts) {
+  const left = [...alerts];
+  let done = 0;
+  const work = async () => {
+    for (let one = left.shift(); one; one = left.shift()) {
+      try {
+        await send("POST", `/alerts/${encodeURIComponent(one.id)}/ack`);
+        done += 1;
+      } catch (error) {
+        if (!(error instanceof Problem && (error.status === 404 || error.status === 409))) throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return done;
+}
+
+/** All open alerts that `query` asks for besides. */
+export async function openAlerts(query = {}) {
+  const found = [];
+  for (let cursor = ""; cursor !== null; ) {
+    const page = await get(`/alerts?${new URLSearchParams({ state: "open", ...query, limit: 1000, ...(cursor && { cursor }) })}`);
+    found.push(...page.alerts);
+    cursor = page.next;
+  }
+  return found;
 }
 
 /** Whether nobody sees to an alert. */

@@ -105,20 +105,25 @@ export function roundUp(most) {
 
 /**
  * Counts over time as bars from zero, with two grid lines; `label` says in words what they show.
- * @param {{counts: number[], from: number, until: number, label: string, tone?: string}} props
+ * @param {{counts: number[], from: number, until: number, label: string, parts?: {tone: string, counts: number[]}[], chosen?: [number, number]|null}} props
+ *   `parts` of each bar lie on each other, the first lowest; `chosen`: the first and the last of some bars
  */
-export function CountBars({ counts, from, until, label, tone = "f-count" }) {
+export function CountBars({ counts, from, until, label, parts = [{ tone: "f-count", counts }], chosen = null }) {
   const top = roundUp(Math.max(...counts, 0));
   const width = 100 / counts.length;
   const ticks = ticksOf(from, until);
+  const below = counts.map(() => 0);
   return html`<div class="plot">
     <div class="yax" aria-hidden="true"><span>${number(top)}</span><span>${number(top / 2)}</span><span>0</span></div>
     <svg class="bars" role="img" aria-label=${label}>
       ${["0", "50%"].map((y) => html`<line key=${y} class="grid-line" x1="0" x2="100%" y1=${y} y2=${y} />`)}
-      ${counts.map((count, index) => {
+      ${chosen && html`<rect class="chosen-bars" x=${`${chosen[0] * width}%`} width=${`${(chosen[1] + 1 - chosen[0]) * width}%`} height="100%" />`}
+      ${parts.map((part) => part.counts.map((count, index) => {
+        if (count === 0) return null;
         const share = (count / top) * 100;
-        return html`<rect key=${index} class=${tone} x=${`${index * width}%`} width=${`${width * 0.82}%`} y=${`${100 - share}%`} height=${`${share}%`} />`;
-      })}
+        below[index] += share;
+        return html`<rect key=${`${part.tone}${index}`} class=${part.tone} x=${`${index * width}%`} width=${`${width * 0.82}%`} y=${`${100 - below[index]}%`} height=${`${share}%`} />`;
+      }))}
       <line class="grid-line" x1="0" x2="100%" y1="100%" y2="100%" />
     </svg>
     <div class="xax" aria-hidden="true">${ticks.map((tick) => html`<span key=${tick.x} style=${{ left: `${tick.x}%` }}>${axisTime(tick.at)}</span>`)}</div>

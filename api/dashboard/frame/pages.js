@@ -1,6 +1,9 @@
 // Pages of a list that the server gives by cursor: only those that were asked for are held, and those in view are kept fresh.
 
-import { makeCell } from "./cell.js";
+import { html, useEffect, useRef } from "/vendor/preact.js";
+import { calmly } from "./answer.js";
+import { makeCell, useCell } from "./cell.js";
+import { listen } from "./live.js";
 import { get } from "./rest.js";
 
 const FIRST = 100; // more than a tall screen shows, so that one page is enough to begin with
@@ -10,14 +13,16 @@ const FURTHER = 200;
  * The rows of a list that grows as one scrolls.
  *
  * `state` holds `rows`, `total` (null when the server does not say), `done` (no more follow), `loading`, `error`, and
- * `waiting`: how many rows would change their place, which waits while the reader is in the list.
+ * `waiting`: how many rows are new, or would change their place, which waits while the reader is in the list.
  */
 export class PageList {
   /**
-   * @param {{pathOf: (cursor: string|null, limit: number) => string, rowsOf: (content: object) => object[], keyOf: (row: object) => string}} how
+   * @param {string} path
+   * @param {{rows: string, key: string, query?: () => object|URLSearchParams, limit?: number}} how the names that rows have in an answer and that
+   *   tells a row, what is asked besides, and how many rows a page has
    */
-  constructor({ pathOf, rowsOf, keyOf }) {
-    Object.assign(this, { pathOf, rowsOf, keyOf });
+  constructor(path, { rows, key, query = () => ({}), limit }) {
+    Object.assign(this, { path, rows, query, limit, keyOf: (row) => row[key] });
     this.state = makeCell({ rows: [], total: null, done: false, loading: true, error: null, waiting: 0 });
     this.pages = [];
     this.held = null; // pages that wait to be shown
@@ -102,12 +107,15 @@ export class PageList {
     const news = new Map(fresh.flatMap((page) => page.rows).map((row) => [this.keyOf(row), row]));
     this.pages = this.pages.map((page) => ({ ...page, total: fresh[0].total, rows: page.rows.map((row) => news.get(this.keyOf(row)) ?? row) }));
     this.held = fresh;
-    this.waiting = moved;
+    this.waiting = after.filter((key) => !before.includes(key)).length || moved;
   }
 
   async #fetch(cursor, limit) {
-    const content = await get(this.pathOf(cursor, limit), this.ended.signal);
-    return { cursor, limit, rows: this.rowsOf(content), next: content.next, total: content.total ?? null };
+    const asked = new URLSearchParams(this.query());
+    asked.set("limit", this.limit ?? limit);
+    if (cursor) asked.set("cursor", cursor);
+    const content = await get(`${this.path}?${asked}`, this.ended.signal);
+    return { cursor, limit, rows: content[this.rows], next: content.next, total: content.total ?? null };
   }
 
   async #work(job) {
@@ -134,6 +142,44 @@ export class PageList {
     const total = this.pages[0]?.total ?? null;
     this.state.set({ rows, total, done: !last?.next, loading: false, error: null, waiting: this.held ? this.waiting : 0 });
   }
+}
+
+/**
+ * What `list` holds, kept fresh while the component is there: asked anew at each message of `kinds`, at least `calmMs` apart.
+ * @param {PageList} list
+ * @param {{kinds?: string[], calmMs?: number, wanted?: boolean, stays?: () => boolean, again?: () => Promise<void>}} [how] `stays`: rows keep their
+ *   places; `again` asks anew, else the first page is; nothing is asked until they are `wanted`
+ * @returns {[object, () => void]} its state, and what asks anew at once
+ */
+export function useList(list, { kinds = [], calmMs = 3000, wanted = true, stays = () => false, again = () => list.refresh(-1, 0, stays()) } = {}) {
+  const how = useRef(again);
+  const reload = useRef(() => {});
+  how.current = again;
+  useEffect(() => {
+    if (!wanted) return undefined;
+    const refresh = calmly(() => how.current(), calmMs);
+    reload.current = refresh.now;
+    list.start();
+    const ends = [...["tick", ...kinds].map((kind) => listen(kind, refresh.soon)), listen("reset", refresh.now)];
+    return () => {
+      for (const end of ends) end();
+      refresh.end();
+      list.end();
+    };
+  }, [list]);
+  return [useCell(list.state), () => reload.current()];
+}
+
+/** The end of a list: when it comes near the window, the page behind is asked for, unless that is to be `asked` for by hand. */
+export function Further({ list, state, word, asked = false, children }) {
+  const node = useRef(null);
+  useEffect(() => {
+    if (asked || state.error) return undefined;
+    const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && list.more(), { rootMargin: "600px 0px" });
+    watch.observe(node.current);
+    return () => watch.disconnect();
+  }, [list, state.rows.length, asked, state.error]);
+  return html`<p class="more-line muted" ref=${node}>${children} <button type="button" class="linklike" onClick=${() => list.more()}>${word}</button></p>`;
 }
 
 function listKeys(pages, keyOf) {

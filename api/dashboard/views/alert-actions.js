@@ -2,43 +2,13 @@
 // needed: most visits change nothing.
 
 import { html } from "/vendor/preact.js";
-import { ActDialog, Problem, announce, countOf, get, inWords, isWaiting, send, titleOf, toast } from "/frame.js";
+import { ActDialog, ackAll, announce, countOf, inWords, isWaiting, openAlerts, send, titleOf, toast } from "/frame.js";
 import { HoldForm, hostsFor } from "/views/hold-form.js";
-
-const AT_ONCE = 6;
-
-async function ackAll(alerts) {
-  const left = [...alerts];
-  let done = 0;
-  const work = async () => {
-    for (let one = left.shift(); one; one = left.shift()) {
-      try {
-        await send("POST", `/alerts/${encodeURIComponent(one.id)}/ack`);
-        done += 1;
-      } catch (error) {
-        // it has ended meanwhile
-        if (!(error instanceof Problem && (error.status === 404 || error.status === 409))) throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return done;
-}
-
-async function openOf(incident) {
-  const found = [];
-  for (let cursor = ""; cursor !== null; ) {
-    const page = await get(`/alerts?${new URLSearchParams({ state: "open", incident, limit: 1000, ...(cursor && { cursor }) })}`);
-    found.push(...page.alerts);
-    cursor = page.next;
-  }
-  return found;
-}
 
 /** Asks before all of an incident is acknowledged. `partial`: there are more of it on the server, which are meant too. */
 function AckDialog({ alerts, partial, close, done }) {
   const waiting = alerts.filter(isWaiting);
-  const act = async () => done(await ackAll(partial ? (await openOf(alerts[0].incident)).filter(isWaiting) : waiting));
+  const act = async () => done(await ackAll(partial ? (await openAlerts({ incident: alerts[0].incident })).filter(isWaiting) : waiting));
   return html`<${ActDialog} title=${`Acknowledge ${titleOf(alerts)}`} verb="Acknowledge" act=${act} close=${close}>
     <p>You see to ${partial ? "all alerts of this incident" : countOf(waiting.length, "alert", "alerts")}. They are escalated no more, and who was told is told of their end.
       This cannot be taken back.</p><//>`;

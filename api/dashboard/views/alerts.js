@@ -1,12 +1,11 @@
 // The alerts: those that are open, worst first, then those that somebody sees to, then what was. Filters are in the address.
 
-import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact.js";
-import { Choice, ErrorNote, Icon, Lead, Loading, NoMatch, PageList, Section, Stamp, alertLook, calmly, change, countOf, focusedRow, groupUp, holdPlace, inWords } from "/frame.js";
+import { html, useEffect, useMemo, useState } from "/vendor/preact.js";
+import { Choice, ErrorNote, Further, Icon, Lead, Loading, NoMatch, PageList, SearchField, Section, Stamp, alertLook, change, countOf, focusedRow, groupUp, holdPlace, inWords } from "/frame.js";
 import { MISSED, isAmongRows, isWaiting, kindWord, linkTo, listen, number, parseTime, rankOf, sentence, shortTime, spanText, titleOf, toast } from "/frame.js";
-import { useCell, useKeys, useMay, useNow, useTitle, useWalk, zoneName } from "/frame.js";
+import { useList, useKeys, useMay, useNow, useTitle, useWalk, zoneName } from "/frame.js";
 
 const MOST_LOADED = 5000; // open ones that are asked for unbidden
-const TYPED_MS = 250;
 const SHOWN = 100; // rows of a section, and alerts of an incident, until more are asked for
 const ACKED = [["", "All"], ["no", "Unseen"], ["yes", "Seen to"]];
 const STATE = [["", "Open first"], ["open", "Open"], ["resolved", "Resolved"]];
@@ -20,37 +19,24 @@ const stageOf = (alert) => (alert.state !== "open" ? 2 : alert.acked_at !== null
 function useAlerts(state, incident, wanted) {
   const whole = state === "open" || incident !== null;
   const list = useMemo(() => {
-    const pathOf = (cursor, limit) => `/alerts?${new URLSearchParams(Object.entries({ state, incident, limit: whole ? 1000 : limit, cursor }).filter(([, value]) => value))}`;
-    return new PageList({ pathOf, rowsOf: (content) => content.alerts, keyOf: (alert) => alert.id });
+    const query = () => (incident ? { state, incident } : { state });
+    return new PageList("/alerts", { rows: "alerts", key: "id", query, limit: whole ? 1000 : undefined });
   }, [state, incident, wanted]);
   const told = useMemo(() => new Map(), [list]); // an answer that was under way is older than what was told meanwhile: alerts only go on
-  const reload = useRef(() => {});
   const hear = (alert) => {
     told.set(alert.id, alert);
     list.patch(alert.id, alert);
   };
-  useEffect(() => {
-    if (!wanted) return undefined;
-    // of a history that is read back only what is new is asked for, and it waits until the reader wants it
-    // from -1: a list that is empty is asked for too
-    const again = () => list.refresh(-1, whole ? Infinity : 0, isAmongRows() || (!whole && list.pages.length > 1));
-    const refresh = calmly(again, 2000);
-    list.start();
-    reload.current = refresh.now;
-    const ends = [listen("alert", hear), listen("alert", refresh.soon), listen("tick", refresh.soon), listen("reset", refresh.now)];
-    return () => {
-      for (const end of ends) end();
-      refresh.end();
-      list.end();
-    };
-  }, [list]);
-  const got = useCell(list.state);
+  // of a history that is read back only what is new is asked for, and it waits until the reader wants it
+  const again = () => list.refresh(-1, whole ? Infinity : 0, isAmongRows() || (!whole && list.pages.length > 1));
+  const [got, reload] = useList(list, { kinds: ["alert"], calmMs: 2000, wanted, again });
+  useEffect(() => (wanted ? listen("alert", hear) : undefined), [list]);
   const newest = (alert) => (told.has(alert.id) && stageOf(told.get(alert.id)) > stageOf(alert) ? told.get(alert.id) : alert);
   const held = useMemo(() => ({ ...got, rows: got.rows.map(newest) }), [got, told]);
   useEffect(() => {
     if (whole && !held.loading && !held.done && held.error === null && held.rows.length < MOST_LOADED) list.more();
   }, [held]);
-  return [list, held, () => reload.current(), hear];
+  return [list, held, reload, hear];
 }
 
 /** The `data-row` of a thing: an incident may have the id of an alert. */
@@ -179,22 +165,8 @@ function filterWords(query) {
 }
 
 function FilterBar({ query, kinds }) {
-  const field = useRef(null);
-  const timer = useRef(0);
-  const asked = query.get("q") ?? "";
-  useEffect(() => {
-    // what was typed stands; what came with the address is shown
-    if (document.activeElement !== field.current) field.current.value = asked;
-  }, [asked]);
-  const type = () => {
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => change({ q: field.current.value.trim() }, { replace: true }), TYPED_MS);
-  };
-  useKeys([{ keys: "/", say: "Search", run: () => (field.current.focus(), field.current.select()) }]);
   return html`<div class="filters">
-    <div class="search"><label><${Icon} name="n-search" /><span class="vh">Part of a host, an address or a text</span>
-      <input ref=${field} type="search" placeholder="Host, address or text" spellcheck=${false} autocomplete="off" maxlength="253" onInput=${type}
-        onKeyDown=${(event) => event.key === "Escape" && field.current.blur()} /></label></div>
+    <${SearchField} label="Part of a host, an address or a text" placeholder="Host, address or text" query=${query} />
     <label><span class="vh">Kind</span><select value=${query.get("kind") ?? ""} onChange=${(event) => change({ kind: event.target.value })}>
       <option value="">All kinds</option>${kinds.map((kind) => html`<option key=${kind} value=${kind}>${kindWord(kind)}</option>`)}</select></label>
     <${Choice} label="Seen by somebody" options=${ACKED} value=${query.get("acked") ?? ""} choose=${(acked) => change({ acked })} />
@@ -215,19 +187,12 @@ function subOf(waiting, groups, now) {
   return `The oldest has waited ${spanText((now - oldest) / 1000)}.${things}`;
 }
 
-/** Asks for more of the history when its end comes into view; under a filter, which may fit nothing for long, when it is pressed. */
-function Further({ list, state, rows, filtered, now }) {
-  const end = useRef(null);
+/** More of the history, by itself; under a filter, which may fit nothing for long, when it is asked for. */
+function History({ list, state, rows, filtered, now }) {
   const oldest = parseTime(state.rows.at(-1)?.opened_at);
-  useEffect(() => {
-    if (filtered || state.error) return undefined;
-    const watch = new IntersectionObserver(([one]) => one.isIntersecting && list.more(), { rootMargin: "600px" });
-    watch.observe(end.current);
-    return () => watch.disconnect();
-  }, [list, state.rows.length, filtered, state.error]);
   const back = oldest === null ? "" : `, back to ${shortTime(oldest, now)}`;
-  return html`<p class="more-line muted" ref=${end}>${filtered ? `${number(rows)} of ${number(state.rows.length)} match${back}. ` : ""}
-    <button type="button" class="linklike" onClick=${() => list.more()}>${filtered ? "Look further back" : "Show older ones"}</button></p>`;
+  return html`<${Further} list=${list} state=${state} asked=${filtered} word=${filtered ? "Look further back" : "Show older ones"}>
+    ${filtered ? `${number(rows)} of ${number(state.rows.length)} match${back}.` : ""}<//>`;
 }
 
 /** The view at `#/alerts`. */
@@ -295,6 +260,6 @@ export function View({ query, summary }) {
       <button type="button" class="linklike" onClick=${() => list.more()}>Load more</button></p>`}
     ${changed(past)}
     ${old.length > 0 && html`<${Section} title="Resolved" aside="last opened first"><${AlertRows} groups=${oldGroups} now=${now} /><//>`}
-    ${!history.loading && !history.done && html`<${Further} list=${past} state=${history} rows=${old.length} filtered=${words !== ""} now=${now} />`}
+    ${!history.loading && !history.done && html`<${History} list=${past} state=${history} rows=${old.length} filtered=${words !== ""} now=${now} />`}
     </div>${dialog}`;
 }

@@ -1,8 +1,8 @@
 // The audit trail: who did what to what, and when, the newest first. Nothing of it can be changed.
 
-import { html, useEffect, useMemo, useRef } from "/vendor/preact.js";
-import { Age, CopyLine, Empty, ErrorNote, Icon, Lead, Loading, NoMatch, Note, PageList, calmly, change, countOf, linkTo, listen } from "/frame.js";
-import { number, parseTime, serverNow, shortTime, useCell, useKeys, useMay, useTitle } from "/frame.js";
+import { html, useMemo } from "/vendor/preact.js";
+import { Age, CopyLine, Empty, ErrorNote, Further, Lead, Loading, NoMatch, Note, PageList, SearchField, change, countOf, linkTo } from "/frame.js";
+import { number, parseTime, serverNow, shortTime, useList, useMay, useTitle } from "/frame.js";
 
 const ACTIONS = {
   "alert.acked": "acknowledged an alert", "host.disabled": "disabled a host", "host.enrolled": "enrolled a host", "host.forget": "deleted a host",
@@ -11,8 +11,6 @@ const ACTIONS = {
   "silence.ended": "ended a silence", "silence.made": "silenced hosts", "token.made": "made a token to let hosts in",
 };
 const OF_A_HOST = /^host\.(?!renewal_asked)/;
-const TYPED_MS = 200; // after the last letter
-const AHEAD = "600px 0px"; // below the window the next page is asked for
 
 /** What was done, in words. */
 const actionWord = (action) => (Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : action.replaceAll(/[._]/g, " "));
@@ -22,51 +20,11 @@ const fits = (entry, words) => {
   return words.every((word) => text.includes(word));
 };
 
-function useTrail() {
-  const list = useMemo(
-    () => new PageList({ pathOf: (cursor, limit) => `/audit?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`, rowsOf: (content) => content.entries, keyOf: (entry) => entry.id }),
-    [],
-  );
-  useEffect(() => {
-    const refresh = calmly(() => list.refresh(0, 0, false), 3000);
-    list.start();
-    const ends = [listen("tick", refresh.soon), listen("reset", refresh.now), listen("alert", refresh.soon)];
-    return () => {
-      for (const end of ends) end();
-      refresh.end();
-      list.end();
-    };
-  }, [list]);
-  return [list, useCell(list.state)];
-}
-
-/** The end of the list: when it comes near the window, the page behind is asked for. */
-function Further({ list, state }) {
-  const node = useRef(null);
-  useEffect(() => {
-    const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && list.more(), { rootMargin: AHEAD });
-    watch.observe(node.current);
-    return () => watch.disconnect();
-  }, [list, state.rows.length]);
-  return html`<div class="btns" ref=${node}><button type="button" class="btn" onClick=${() => list.more()}>Show older (${number(state.rows.length)} loaded)</button></div>`;
-}
-
-function Search({ asked, state, found }) {
-  const field = useRef(null);
-  const timer = useRef(0);
-  useEffect(() => {
-    if (document.activeElement !== field.current) field.current.value = asked;
-  }, [asked]);
-  const type = () => {
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => change({ q: field.current.value.trim() }, { replace: true }), TYPED_MS);
-  };
-  useKeys([{ keys: "/", say: "Search", run: () => field.current.focus() }], []);
+function Search({ query, state, found }) {
   const oldest = parseTime(state.rows.at(-1)?.at);
   const reach = state.done ? "all there are" : `the newest${oldest === null ? "" : `, back to ${shortTime(oldest, serverNow())}`}; older ones are not looked through`;
-  return html`<div class="filters"><div class="search"><label><${Icon} name="n-search" /><span class="vh">Part of who, what or whom</span>
-      <input ref=${field} type="search" placeholder="Who, what or whom" spellcheck=${false} autocomplete="off" maxlength="200" onInput=${type} /></label></div>
-    <span class="small faint" role="status">${asked ? `${number(found)} of ` : ""}${countOf(state.rows.length, "entry", "entries")}: ${reach}</span></div>`;
+  return html`<div class="filters"><${SearchField} label="Part of who, what or whom" placeholder="Who, what or whom" query=${query} />
+    <span class="small faint" role="status">${query.get("q") ? `${number(found)} of ` : ""}${countOf(state.rows.length, "entry", "entries")}: ${reach}</span></div>`;
 }
 
 function Entry({ entry }) {
@@ -76,7 +34,8 @@ function Entry({ entry }) {
 }
 
 function Trail({ query }) {
-  const [list, state] = useTrail();
+  const list = useMemo(() => new PageList("/audit", { rows: "entries", key: "id" }), []);
+  const [state] = useList(list, { kinds: ["alert"] });
   const asked = query.get("q") ?? "";
   const words = asked.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = useMemo(() => (words.length === 0 ? state.rows : state.rows.filter((entry) => fits(entry, words))), [state.rows, asked]);
@@ -85,11 +44,11 @@ function Trail({ query }) {
   if (state.rows.length === 0) return error || html`<${Empty} title="Nobody has done anything yet"><p class="muted">Whoever makes a key, lets a host in, silences or acknowledges is written down here, for good.</p><p><a class="btn" href=${linkTo("enroll")}>Add a host</a></p><//>`;
   const [newest] = state.rows;
   return html`<${Lead} title=${`${newest.who} ${actionWord(newest.action)} last`}>${newest.target && html`${newest.target}, `}<${Age} at=${newest.at} ago />. Nothing here can be changed or deleted: the database refuses it.<//>
-    ${error}<${Search} asked=${asked} state=${state} found=${shown.length} />
+    ${error}<${Search} query=${query} state=${state} found=${shown.length} />
     ${shown.length === 0 ? html`<${NoMatch} what=${`No entry that is loaded has “${asked}” in it.`} clear=${() => change({ q: null })} />`
       : html`<table class="tbl audit"><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">To what</th><th scope="col">More</th></tr></thead>
         <tbody>${shown.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</tbody></table>`}
-    ${!state.done && html`<${Further} list=${list} state=${state} />`}`;
+    ${!state.done && html`<${Further} list=${list} state=${state} word="Show older ones">${number(state.rows.length)} loaded.<//>`}`;
 }
 
 /** The view at `#/audit`. */

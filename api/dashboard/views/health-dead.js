@@ -1,25 +1,7 @@
 // The dead letters: what was refused, and why, the newest first. All of it may be hostile, and is shown as text on demand.
 
-import { html, useEffect, useMemo, useState } from "/vendor/preact.js";
-import { Age, ErrorNote, Icon, Loading, PageList, Section, calmly, countOf, linkTo, listen, number, sentence, useCell } from "/frame.js";
-
-function useLetters() {
-  const list = useMemo(
-    () => new PageList({ pathOf: (cursor, limit) => `/dead?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`, rowsOf: (content) => content.dead, keyOf: (letter) => letter.id }),
-    [],
-  );
-  useEffect(() => {
-    const refresh = calmly(() => list.refresh(0, 0, document.querySelector(".dead:focus-within") !== null), 5000);
-    list.start();
-    const ends = [listen("tick", refresh.soon), listen("reset", refresh.now)];
-    return () => {
-      for (const end of ends) end();
-      refresh.end();
-      list.end();
-    };
-  }, [list]);
-  return [list, useCell(list.state)];
-}
+import { html, useMemo, useState } from "/vendor/preact.js";
+import { Age, ErrorNote, Icon, Loading, PageList, Section, countOf, linkTo, number, sentence, useList } from "/frame.js";
 
 function Letter({ letter, open, toggle }) {
   const id = `dead-${letter.id}`;
@@ -34,7 +16,8 @@ function Letter({ letter, open, toggle }) {
 
 /** The section of dead letters, for who may read them. */
 export function Dead() {
-  const [list, state] = useLetters();
+  const list = useMemo(() => new PageList("/dead", { rows: "dead", key: "id" }), []);
+  const [state] = useList(list, { calmMs: 5000, stays: () => document.querySelector(".dead:focus-within") !== null });
   const [open, setOpen] = useState(null);
   const { rows } = state;
   const aside = rows.length > 0 ? `${number(rows.length)}${state.done ? "" : " newest"}` : "";

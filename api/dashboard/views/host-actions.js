@@ -1,7 +1,7 @@
 // What an operator does to hosts: each is a dialog that says what will happen before it does.
 
 import { html } from "/vendor/preact.js";
-import { ActDialog, countOf, get, send } from "/frame.js";
+import { ActDialog, ackAll, countOf, isWaiting, openAlerts, send } from "/frame.js";
 
 const MOST_AT_ONCE = 100; // hosts that the API takes in one silence
 const NAMED = 6;
@@ -21,24 +21,12 @@ function Reason() {
   return html`<label>Reason<input class="field" name="reason" maxlength="500" autocomplete="off" placeholder="For those who look later" /></label>`;
 }
 
-async function findAlerts(hosts) {
-  const wanted = new Set(hosts);
-  const found = [];
-  let cursor = null;
-  do {
-    const { alerts, next } = await get(`/alerts?state=open&limit=1000${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
-    found.push(...alerts.filter((alert) => wanted.has(alert.source_host) && alert.acked_at === null));
-    cursor = next;
-  } while (cursor);
-  return found;
-}
-
 /** Say that one sees to the open alerts of `hosts`. `done` is told what was done, in a sentence. */
 export function acknowledge({ hosts, close, done }) {
   const act = async () => {
-    const alerts = await findAlerts(hosts);
-    for (const alert of alerts) await send("POST", `/alerts/${encodeURIComponent(alert.id)}/ack`);
-    done(alerts.length === 0 ? "There was no open alert to acknowledge" : `${countOf(alerts.length, "alert", "alerts")} acknowledged`);
+    const wanted = new Set(hosts);
+    const count = await ackAll((await openAlerts()).filter((alert) => wanted.has(alert.source_host) && isWaiting(alert)));
+    done(count === 0 ? "There was no open alert to acknowledge" : `${countOf(count, "alert", "alerts")} acknowledged`);
   };
   return html`<${ActDialog} title=${`Acknowledge ${countOf(hosts.length, "host", "hosts")}`} verb="Acknowledge" act=${act} close=${close}>
     <p>You see to the open alerts of ${named(hosts)}. They are escalated no more; their end is told.</p><//>`;

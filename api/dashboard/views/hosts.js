@@ -1,50 +1,30 @@
 // The hosts: every one as a row, worst first. Filter, order and search are in the address.
 
 import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact.js";
-import { Age, Bar24, DayAxis, ErrorNote, FirstHost, Grid, Icon, Ledger, Lead, Loading, NoMatch, PageList, StateWord, SystemIcon } from "/frame.js";
-import { DAY_MS, STATES, SYSTEM_TYPES, announce, calmly, change, countOf, go, inWords, isReading, linkTo, listen, needing, number, serverNow } from "/frame.js";
-import { shownState, stateOf, systemName, toast, useCell, useKeys, useMay, useTitle, whatIsKnown, withChanges, zoneName } from "/frame.js";
+import { Age, Bar24, DayAxis, ErrorNote, FirstHost, Grid, Icon, Ledger, Lead, Loading, NoMatch, PageList, SearchField, StateWord, SystemIcon } from "/frame.js";
+import { DAY_MS, STATES, SYSTEM_TYPES, announce, change, countOf, go, inWords, isReading, linkTo, listen, needing, number, serverNow } from "/frame.js";
+import { shownState, stateOf, systemName, toast, useList, useKeys, useMay, useTitle, whatIsKnown, withChanges, zoneName } from "/frame.js";
 
 const MINUTE_MS = 60_000;
-const TYPED_MS = 250; // after the last letter
 const FILTERS = ["q", "state", "os_type", "tag"];
 
-/** The path of a page of hosts for what the address asks. */
-function pathFor(query) {
+/** What the address asks, as the API takes it. */
+function askedBy(query) {
   const asked = new URLSearchParams();
   for (const name of [...FILTERS, "sort"]) for (const value of query.getAll(name)) if (value) asked.append(name, value);
-  return (cursor, limit) => {
-    const path = new URLSearchParams(asked);
-    path.set("limit", String(limit));
-    // to the minute: what is asked again and again is asked in the same words
-    path.set("outages_since", new Date(Math.floor((serverNow() - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString());
-    if (cursor) path.set("cursor", cursor);
-    return `/hosts?${path}`;
-  };
+  // to the minute: what is asked again and again is asked in the same words
+  asked.set("outages_since", new Date(Math.floor((serverNow() - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString());
+  return asked;
 }
 
 /** The rows that the address asks for, kept fresh; `view` holds which of them are seen. */
 function useHosts(query, view) {
   const asked = withChanges(query, {}).toString();
-  const list = useMemo(() => new PageList({ pathOf: pathFor(query), rowsOf: (content) => content.hosts, keyOf: (host) => host.hostname }), [asked]);
-  useEffect(() => {
-    const refresh = calmly(() => list.refresh(view.current.from, view.current.until, isReading()), 5000);
-    list.start();
-    const ends = [
-      listen("verdict", ({ hostname, ...changes }) => {
-        list.patch(hostname, changes);
-        refresh.soon();
-      }),
-      listen("tick", refresh.soon),
-      listen("reset", refresh.now),
-    ];
-    return () => {
-      for (const end of ends) end();
-      refresh.end();
-      list.end();
-    };
-  }, [list]);
-  return [list, useCell(list.state)];
+  const list = useMemo(() => new PageList("/hosts", { rows: "hosts", key: "hostname", query: () => askedBy(query) }), [asked]);
+  const again = () => list.refresh(view.current.from, view.current.until, isReading());
+  const [state] = useList(list, { kinds: ["verdict"], calmMs: 5000, again });
+  useEffect(() => listen("verdict", ({ hostname, ...changes }) => list.patch(hostname, changes)), [list]);
+  return [list, state];
 }
 
 function Tags({ tags }) {
@@ -89,32 +69,9 @@ function columnsFor({ now, ticked, onTick, onAll }) {
 }
 
 function FilterBar({ query }) {
-  const field = useRef(null);
-  const timer = useRef(0);
-  const asked = query.get("q") ?? "";
-  useEffect(() => {
-    // what was typed stands; what came with the address is shown
-    if (document.activeElement !== field.current) field.current.value = asked;
-  }, [asked]);
-  const type = () => {
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => change({ q: field.current.value.trim() }, { replace: true }), TYPED_MS);
-  };
-  const clear = () => {
-    clearTimeout(timer.current);
-    field.current.value = "";
-    change({ q: null }, { replace: true });
-  };
-  const onKeyDown = (event) => {
-    if (event.key !== "Escape") return;
-    if (field.current.value) clear();
-    else field.current.blur();
-  };
-  useKeys([{ keys: "/", say: "Search", run: () => (field.current.focus(), field.current.select()) }]);
   const tags = query.getAll("tag");
   return html`<div class="filters">
-    <div class="search"><label><${Icon} name="n-search" /><span class="vh">Part of a host's name</span>
-      <input ref=${field} type="search" placeholder="Part of a name" spellcheck=${false} autocomplete="off" maxlength="253" onInput=${type} onKeyDown=${onKeyDown} /></label></div>
+    <${SearchField} label="Part of a host's name" placeholder="Part of a name" query=${query} />
     ${tags.map((tag) => html`<button type="button" class="tok" key=${tag} onClick=${() => change({ tag: null })}
       aria-label=${`No longer only the tag ${tag}`}>tag: ${tag}<${Icon} name="n-no" /></button>`)}
     <label><span class="vh">System</span><select value=${query.get("os_type") ?? ""} onChange=${(event) => change({ os_type: event.target.value })}>

@@ -2,27 +2,11 @@
 
 import { html, useState } from "/vendor/preact.js";
 import { Age, Bar24, CountBars, FirstHost, Icon, Ledger, Lead, Loading, SEVERITIES, SeverityWord, Section, ErrorNote } from "/frame.js";
-import { alertLook, announce, countOf, fullTime, inWords, linkTo, needing, number, parseTime, send, serverNow } from "/frame.js";
-import { shortTime, shownState, spanText, stateFor, stateOf, toast, useAnswer, useMay, useNow, useTitle, whatIsKnown, STATES, DAY_MS } from "/frame.js";
+import { ackAll, alertLook, announce, countOf, fullTime, groupUp, inWords, isWaiting, linkTo, needing, number, parseTime, serverNow } from "/frame.js";
+import { shortTime, shownState, spanText, stateFor, stateOf, titleOf, toast, useAnswer, useMay, useNow, useTitle, whatIsKnown, STATES, DAY_MS } from "/frame.js";
 
 const SHOWN = 8; // things; what is behind them is one press away
 const MINUTE_MS = 60_000;
-
-/** What belongs together is one thing: `alerts` of one incident, the worst first. */
-function groupByIncident(alerts) {
-  const groups = new Map();
-  for (const alert of alerts) groups.set(alert.incident, [...(groups.get(alert.incident) ?? []), alert]);
-  return [...groups.values()];
-}
-
-// by what they are of, the newest first
-function worstFirst(alerts) {
-  const rank = (alert) => {
-    const place = STATES.findIndex((one) => one.key === alert.kind);
-    return place < 0 ? 5 - (alert.severity ?? 4) : place;
-  };
-  return [...alerts].sort((a, b) => rank(a) - rank(b) || (a.since < b.since ? 1 : -1));
-}
 
 function leadOf({ hosts, alerts }, things, open) {
   const { total, states } = hosts;
@@ -45,14 +29,14 @@ function Thing({ alerts, host, may, now }) {
   const [first] = alerts;
   const look = alertLook(first);
   const known = host && stateOf(first.kind).key === first.kind;
-  const title = first.source_host ?? first.subject ?? first.kind;
+  const title = titleOf([first]);
   const others = alerts.length - 1;
   const link = first.source_host ? linkTo("hosts", { rest: [first.source_host] }) : linkTo("alerts", { query: { incident: first.incident } });
   const span = spanText((now - (parseTime(first.since) ?? now)) / 1000);
   const acknowledge = async () => {
     setActing(true);
     try {
-      for (const alert of alerts) await send("POST", `/alerts/${encodeURIComponent(alert.id)}/ack`);
+      await ackAll(alerts);
       announce(`${title} acknowledged`);
     } catch (error) {
       toast(`Not acknowledged: ${inWords(error)}`, { failed: true });
@@ -166,8 +150,8 @@ export function View({ summary }) {
   const worst = useAnswer(content && content.hosts.total > 0 ? `/hosts?limit=60&outages_since=${encodeURIComponent(since)}` : null, ["verdict"], 5000);
   // the summary has the newest 20 alone, which one lost network fills: things can be counted only when all are known
   const more = useAnswer(content && content.alerts.open > content.alerts.newest.length ? "/alerts?state=open&limit=1000" : null, ["alert"], 5000);
-  const open = worstFirst(more.content?.alerts ?? content?.alerts.newest ?? []);
-  const waiting = groupByIncident(open.filter((alert) => alert.acked_at === null));
+  const open = more.content?.alerts ?? content?.alerts.newest ?? [];
+  const waiting = groupUp(open.filter(isWaiting), true);
   const lead = content === null ? "Overview" : leadOf(content, waiting, open);
   useTitle(lead);
   if (content === null) return error ? html`<${ErrorNote} what="The overview cannot be had." error=${error} again=${reload} />` : html`<${Loading} what="Counting hosts and alerts" />`;
