@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -65,13 +66,24 @@ def _answer_hosts(store: Store, threshold: float) -> Response:
     return answer_json(
         {
             "success": True,
-            "active_hosts": [describe_host(host) for host in status.active],
-            "inactive_hosts": [describe_host(host) for host in status.inactive],
+            "active_hosts": _encode_hosts(status.active),
+            "inactive_hosts": _encode_hosts(status.inactive),
             "threshold_minutes": int(threshold) if threshold.is_integer() else threshold,
             "total_active": len(status.active),
             "total_inactive": len(status.inactive),
         }
     )
+
+
+def _encode_hosts(hosts: Iterable[Host]) -> msgspec.Raw:
+    """A list of them in JSON, one after the other: all at once as dictionaries, 100,000 take 100 MB."""
+    encoder, told = msgspec.json.Encoder(), bytearray(b"[")
+    for host in hosts:
+        if len(told) > 1:
+            told += b","
+        encoder.encode_into(describe_host(host), told, -1)
+    told += b"]"
+    return msgspec.Raw(told)
 
 
 def describe_host(host: Host) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,13 @@ from store.tables import activity, heartbeats, hosts, verdicts
 
 Sort = Literal["state", "hostname", "os_type", "last_seen", "total_events", "score", "since"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
+
+# of hosts that have a part in their names, so many are looked for before they are sorted: to read an index in its order
+# until a rare name has come by is to read all of it, and to count is to read it again
+_FEW = 2000
+_COUNT_SECONDS = (
+    1.0  # for which a count holds: to count takes as long as a page, and who goes on to the next asks again
+)
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -50,6 +58,7 @@ class _Order(NamedTuple):
 
     value: ColumnElement[Any]
     tables: FromClause
+    descending: bool
 
 
 class HostList:
@@ -57,6 +66,7 @@ class HostList:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counts: dict[HostFilter, tuple[float, int]] = {}
 
     def page(
         self, wanted: HostFilter, sort: Sort, limit: int, after: Place | None = None, *, descending: bool = False
@@ -65,7 +75,30 @@ class HostList:
 
         Of a host that is enrolled and was never heard `os_type` is "".
         """
-        return _read_page(self._database, wanted, sort, limit, after, descending)
+        order = _order(sort, descending)
+        query = select(hosts.c.source_host, order.value.label("value")).select_from(order.tables)
+        query = query.where(*_conditions(self._database, wanted))
+        with self._database.reading() as connection:
+            found, total = None, 0
+            if wanted.q:
+                found, total = _read_few(connection, query, order, limit, after)
+            if found is None:
+                found = _read_in_order(connection, query, order, limit, after)
+                total = len(found) if after is None and len(found) <= limit else self._count(connection, wanted)
+            shown = found[:limit]
+            by_name = {host.hostname: host for host in _read_hosts(connection, [name for name, _ in shown])}
+        end = Place(shown[-1][1], shown[-1][0]) if len(found) > limit else None
+        return HostPage([by_name[name] for name, _ in shown], end, total)
+
+    def _count(self, connection: Connection, wanted: HostFilter) -> int:
+        now = time.monotonic()
+        held_until, total = self._counts.get(wanted, (0.0, 0))
+        if held_until < now:
+            query = select(func.count()).select_from(hosts).where(*_conditions(self._database, wanted))
+            total = connection.execute(query).scalar_one()
+            self._counts = {asked: held for asked, held in self._counts.items() if held[0] >= now}
+            self._counts[wanted] = (now + _COUNT_SECONDS, total)
+        return total
 
     def count(self) -> dict[Condition, int]:
         """How many hosts are held to be what."""
@@ -83,51 +116,55 @@ class HostList:
             return {CONDITIONS[rank]: since for rank, since in connection.execute(query)}
 
 
-def _read_page(
-    database: Database, wanted: HostFilter, sort: Sort, limit: int, after: Place | None, descending: bool
-) -> HostPage:
-    order = _order(sort)
-    conditions = list(_conditions(database, wanted))
-    query = select(hosts.c.source_host, order.value).select_from(order.tables).where(*conditions)
+def _read_in_order(
+    connection: Connection, query: Select[Any], order: _Order, limit: int, after: Place | None
+) -> list[tuple[str, Any]]:
     if after is not None:
-        query = query.where(_behind(order.value, after, descending))
-    value = order.value.desc() if descending else order.value
-    query = query.order_by(value) if sort == "hostname" else query.order_by(value, hosts.c.source_host)
-    with database.reading() as connection:
-        found = connection.execute(query.limit(limit + 1)).all()
-        total = len(found)
-        if after is not None or total > limit:
-            total = connection.execute(select(func.count()).select_from(hosts).where(*conditions)).scalar_one()
-        shown = found[:limit]
-        by_name = {host.hostname: host for host in _read_hosts(connection, [name for name, _ in shown])}
-    end = Place(shown[-1][1], shown[-1][0]) if len(found) > limit else None
-    return HostPage([by_name[name] for name, _ in shown], end, total)
+        query = query.where(_behind(order.value, hosts.c.source_host, after, order.descending))
+    value = order.value.desc() if order.descending else order.value
+    query = query.order_by(value) if order.value is hosts.c.source_host else query.order_by(value, hosts.c.source_host)
+    return [(name, value) for name, value in connection.execute(query.limit(limit + 1))]
 
 
-def _order(sort: Sort) -> _Order:
+def _read_few(
+    connection: Connection, query: Select[Any], order: _Order, limit: int, after: Place | None
+) -> tuple[list[tuple[str, Any]] | None, int]:
+    """The page, and how many fit in all; None when they are more than a few, or none is behind `after`."""
+    few = query.limit(_FEW + 1).subquery("few")
+    counted = select(few, func.count().over().label("total")).subquery("counted")
+    name, value = counted.c.source_host, counted.c.value
+    page = select(name, value, counted.c.total).order_by(value.desc() if order.descending else value, name)
+    if after is not None:
+        page = page.where(_behind(value, name, after, order.descending))
+    found = connection.execute(page.limit(limit + 1)).all()
+    if not found or found[0].total > _FEW:
+        return None, 0
+    return [(row.source_host, row.value) for row in found], found[0].total
+
+
+def _order(sort: Sort, descending: bool) -> _Order:
     host = hosts.c.source_host
     if sort == "last_seen":
         moment = heartbeats.c.last_seen.type
         # looked up for the few hosts of an old database that are known from events alone
         stored = select(activity.c.newest_stored_at).where(activity.c.source_host == host).scalar_subquery()
         heard = func.coalesce(heartbeats.c.last_seen, stored, literal(_LONG_AGO, moment), type_=moment)
-        return _Order(heard, hosts.outerjoin(heartbeats, heartbeats.c.source_host == host))
+        return _Order(heard, hosts.outerjoin(heartbeats, heartbeats.c.source_host == host), descending)
     if sort == "total_events":
         joined = hosts.outerjoin(activity, activity.c.source_host == host)
-        return _Order(func.coalesce(activity.c.events, 0), joined)
+        return _Order(func.coalesce(activity.c.events, 0), joined, descending)
     if sort == "since":
         since = func.coalesce(verdicts.c.since, literal(_LONG_AGO, verdicts.c.since.type), type_=verdicts.c.since.type)
-        return _Order(since, hosts.outerjoin(verdicts, verdicts.c.source_host == host))
+        return _Order(since, hosts.outerjoin(verdicts, verdicts.c.source_host == host), descending)
     columns: dict[str, ColumnElement[Any]] = {
         "state": hosts.c.rank, "hostname": host,
         "os_type": func.coalesce(hosts.c.os_type, ""), "score": func.coalesce(hosts.c.score, -1),
     }  # fmt: skip
-    return _Order(columns[sort], hosts)
+    return _Order(columns[sort], hosts, descending)
 
 
-def _behind(value: ColumnElement[Any], after: Place, descending: bool) -> ColumnElement[bool]:
-    name = hosts.c.source_host
-    if value is name:
+def _behind(value: ColumnElement[Any], name: ColumnElement[Any], after: Place, descending: bool) -> ColumnElement[bool]:
+    if value is hosts.c.source_host:
         return value < after.host if descending else value > after.host
     given = literal(after.value, value.type)
     if descending:

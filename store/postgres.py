@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections import deque
@@ -13,7 +14,20 @@ from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Double, Integer, SmallInteger, create_engine, func
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Double,
+    Integer,
+    SmallInteger,
+    Text,
+    create_engine,
+    func,
+    literal,
+    select,
+)
 
 from core.errors import Invalid
 from store import upserts
@@ -176,9 +190,11 @@ class PostgreSQL(Database):
         return func.date_trunc("minute", column, type_=Moment())
 
     def holds(self, column: Column[Any], part: str) -> ColumnElement[bool]:
-        """See `Database.holds`."""
-        escaped = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
-        return column.ilike(f"%{escaped}%", escape="/")
+        """See `Database.holds`: ILIKE lowers the pattern again for each row, which takes half as long again."""
+        escaped = re.sub(r"([\\%_])", r"\\\1", part)
+        # a query of its own is run once, where the functions of lower() and of another escape would be for each row
+        lowered = select(func.lower(literal(f"%{escaped}%", Text))).scalar_subquery()
+        return func.lower(column).like(lowered)
 
     def possible_ids(self, ids: list[str]) -> list[str]:
         """See `Database.possible_ids`: UUIDs alone."""

@@ -297,6 +297,15 @@ def test_its_newest_events_lead_to_all_of_them(page: Page, pretended: Pretended,
     expect(page).to_have_url(re.compile(r"#/events\?.*source_host=web-01"))
 
 
+def test_escape_leads_back_to_where_one_was(page: Page, pretended: Pretended, visit: Visit) -> None:
+    show_one(pretended, make_one("web-01"))
+    visit("#/hosts?q=web")
+    page.get_by_role("link", name="web-01").first.click()
+    expect(lead(page)).to_contain_text("web-01: online")
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(re.compile(r"#/hosts\?q=web$"))
+
+
 def test_of_an_unknown_host_one_next_step_is_told(page: Page, pretended: Pretended, visit: Visit) -> None:
     visit("#/hosts/Web-01")
     expect(lead(page)).to_have_text("Nothing is known of Web-01")

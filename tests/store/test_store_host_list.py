@@ -10,7 +10,7 @@ import pytest
 from store_samples import NOW, a_batch, an_event
 
 from core.messages import VerdictState
-from store import CONDITIONS, SORTS, Beat, FoundScore, HeldVerdict, Host, HostFilter, HostPage, Sort, Store
+from store import CONDITIONS, SORTS, Beat, FoundScore, HeldVerdict, Host, HostFilter, HostPage, Sort, Store, host_pages
 
 _VERDICTS: list[tuple[str, VerdictState, str]] = [
     ("a-online", "online", ""), ("b-crashed", "offline", "crashed"), ("C-late", "late", ""), ("d-new", "new", ""),
@@ -91,6 +91,31 @@ def test_pages_have_every_host_once_and_in_order(filled: Store, sort: Sort, desc
     assert whole == sorted(in_order, key=lambda host: value(host, sort), reverse=descending)  # type: ignore[arg-type,return-value]
     for limit in (1, 2, 3, 9, 10):
         assert walk(filled, sort, descending, limit=limit) == whole
+
+
+@pytest.mark.parametrize("few", [4, 2000])
+@pytest.mark.parametrize(("sort", "descending"), list(product(SORTS, (False, True))))
+def test_pages_of_few_and_of_many_that_have_a_part_are_the_same(
+    filled: Store, sort: Sort, descending: bool, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_pages, "_FEW", few)
+    wanted = HostFilter(q="-")
+    expected = [host for host in walk(filled, sort, descending, limit=1000) if "-" in host.hostname]
+    assert len(expected) == 9
+    for limit in (1, 2, 9, 10):
+        assert walk(filled, sort, descending, wanted, limit) == expected
+        assert filled.host_list.page(wanted, sort, limit, descending=descending).total == 9
+
+
+def test_a_count_holds_for_the_pages_that_follow_at_once(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = HostFilter(os_type="LINUX")
+    monkeypatch.setattr(host_pages, "_COUNT_SECONDS", -1.0)
+    filled.host_list.page(wanted, "state", 1)  # has no count to leave behind
+    monkeypatch.setattr(host_pages, "_COUNT_SECONDS", 3600.0)
+    first = filled.host_list.page(wanted, "state", 1)
+    filled.record_heartbeat("new-1", "LINUX", NOW)
+    assert filled.host_list.page(wanted, "state", 1, first.end).total == first.total
+    assert filled.host_list.page(wanted, "state", 100).total == first.total + 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 // One host: what it is held to be and why, what happened to it, what to check, what is open of it, and what it said last.
 
 import { html, useEffect, useState } from "/vendor/preact.js";
-import { Age, Empty, ErrorNote, Icon, Loading, Problem, Section, announce, fullTime, go, inWords, linkTo, parseTime, serverNow, severityOf } from "/frame.js";
+import { Age, Empty, ErrorNote, Icon, Loading, Problem, Section, announce, fullTime, go, inWords, isTyping, linkTo, parseTime, serverNow, severityOf } from "/frame.js";
 import { alertLook, shownState, toast, useAnswer, useKeys, useMay, useNow, useTitle } from "/frame.js";
 import { Facts, Patterns, Score, Uptime } from "/views/host-facts.js";
 import { Lanes } from "/views/host-lanes.js";
@@ -91,6 +91,7 @@ export function View({ rest, query }) {
   const open = useAnswer("/alerts?state=open&limit=1000", ["alert"], 5000);
   // what is drawn by the minute is not drawn each second: the verdict and the ages count by themselves
   useEffect(() => setNow(serverNow()), [host]);
+  useKeys([{ keys: "Escape", say: "Back", run: (event) => !isTyping(event.target) && (history.length > 1 ? history.back() : go("hosts")) }]);
   useTitle(host === null ? name : `${name}: ${shownState(host).word.toLowerCase()}`);
   if (error instanceof Problem && error.status === 404) return html`<${Unknown} name=${name} />`;
   if (host === null) return error ? html`<${ErrorNote} what=${`${name} cannot be had.`} error=${error} again=${reload} />` : html`<${Loading} what=${`Loading ${name}`} rows=${12} />`;
