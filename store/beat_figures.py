@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Row, select
 from store.beat_writes import read_counts
 from store.beats import LATENCY_BUCKETS, hour_of
 from store.database import Database, in_chunks
-from store.hosts import join_known
+from store.host_list import HEARD, LAST_SEEN, join_heard
 from store.rows import BeatFigures, BeatHour, Signal, latency_of
-from store.tables import activity, beat_hours, beats, heartbeats
+from store.tables import activity, beat_hours, beats, heartbeats, hosts
 
 HOURS_DAYS = 14  # how long hours are kept; then they are added to their day
 _LATENCY_PERIOD = timedelta(hours=24)
@@ -72,11 +72,11 @@ def _hour_of_row(row: Row[Any]) -> BeatHour:
 def read_signals(database: Database, names: Iterable[str] | None = None) -> Iterator[Signal]:
     """The signals of every host that is known, by name; of `names`, those that are known, in no order."""
     if names is None:
-        known = join_known(database.full_join)
         query = (
-            select(known.c.hostname, known.c.last_seen, beats.c.beat_at, beats.c.interval_s, beats.c.boot)
-            .select_from(known.outerjoin(beats, beats.c.source_host == known.c.hostname))
-            .order_by(known.c.hostname)
+            select(hosts.c.source_host, LAST_SEEN, beats.c.beat_at, beats.c.interval_s, beats.c.boot)
+            .select_from(join_heard().outerjoin(beats, beats.c.source_host == hosts.c.source_host))
+            .where(HEARD)
+            .order_by(hosts.c.source_host)
         )
         with database.reading() as connection:
             found = connection.execute(query).all()

@@ -69,8 +69,6 @@ class Database(ABC):
     `name` is fit for messages: never with a password.
     """
 
-    # whether FULL OUTER JOIN is known: SQLite has it from 3.39
-    full_join = True
     # who counts in rows of its own (`log_blocks`, `event_minutes`); in SQLite one writes at a time anyway
     writer_id = 0
     # whether the id of a row that is deleted, and was the newest, is given again

@@ -10,12 +10,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
-from sqlalchemy import BindParameter, Connection, bindparam, update
+from sqlalchemy import BindParameter, Connection, FromClause, Select, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.messages import VerdictState
-from store.rows import HeldVerdict
-from store.tables import hosts
+from store.rows import HeldVerdict, Host
+from store.tables import activity, heartbeats, hosts, verdicts
 
 # what a host is held to be: one that is offline by why it is. `rank` is the place in here, so a name that is added
 # between others needs a migration
@@ -27,7 +27,33 @@ CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 RANKS: dict[str, int] = {name: rank for rank, name in enumerate(CONDITIONS)}
 
 
+# of the hosts that are listed, those of which anything was heard: others are enrolled, or have but told of themselves
+HEARD = or_(heartbeats.c.source_host.is_not(None), activity.c.source_host.is_not(None))
+# a heartbeat takes precedence; a host that an old database knows from events alone has none
+LAST_SEEN = func.coalesce(heartbeats.c.last_seen, activity.c.newest_stored_at, type_=heartbeats.c.last_seen.type)
+
 TAGS_LENGTH = 500  # characters of a host's tags that are kept: they stand in an index
+
+
+def join_heard() -> FromClause:
+    """The list beside what was heard of each host."""
+    host = hosts.c.source_host
+    heard = hosts.outerjoin(heartbeats, heartbeats.c.source_host == host)
+    return heard.outerjoin(activity, activity.c.source_host == host)
+
+
+def select_hosts() -> Select[Any]:
+    """The list, each row as `read_row` takes it."""
+    return select(
+        hosts.c.source_host, func.coalesce(hosts.c.os_type, ""), LAST_SEEN, func.coalesce(activity.c.events, 0),
+        hosts.c.tags, verdicts.c.state, verdicts.c.since, verdicts.c.reason, hosts.c.score, verdicts.c.back_by,
+    ).select_from(join_heard().outerjoin(verdicts, verdicts.c.source_host == hosts.c.source_host))  # fmt: skip
+
+
+def read_row(row: Sequence[Any]) -> Host:
+    """The host in a row of `select_hosts`; of one that was never heard `os_type` is ""."""
+    name, os_type, last_seen, events, tags, *verdict = row
+    return Host(name, os_type, last_seen, events, split_tags(tags), *verdict)
 
 
 def rank_of(state: VerdictState, reason: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, literal, or_, select, tuple_
 
 from store.database import Database
-from store.host_list import CONDITIONS, RANKS, Condition, split_tags
+from store.host_list import CONDITIONS, RANKS, Condition, read_row, select_hosts
 from store.rows import Host
 from store.tables import activity, heartbeats, hosts, verdicts
 
@@ -185,19 +185,4 @@ def _conditions(database: Database, wanted: HostFilter) -> Iterator[ColumnElemen
 
 
 def _read_hosts(connection: Connection, names: Sequence[str]) -> Iterator[Host]:
-    for row in connection.execute(_hosts().where(hosts.c.source_host.in_(names))):
-        name, os_type, last_seen, events, tags, *verdict = row
-        yield Host(name, os_type or "", last_seen, events, split_tags(tags), *verdict)
-
-
-def _hosts() -> Select[Any]:
-    host = hosts.c.source_host
-    last_seen = func.coalesce(heartbeats.c.last_seen, activity.c.newest_stored_at, type_=heartbeats.c.last_seen.type)
-    return select(
-        host, hosts.c.os_type, last_seen, func.coalesce(activity.c.events, 0), hosts.c.tags,
-        verdicts.c.state, verdicts.c.since, verdicts.c.reason, hosts.c.score, verdicts.c.back_by,
-    ).select_from(
-        hosts.outerjoin(heartbeats, heartbeats.c.source_host == host)
-        .outerjoin(activity, activity.c.source_host == host)
-        .outerjoin(verdicts, verdicts.c.source_host == host)
-    )  # fmt: skip
+    return map(read_row, connection.execute(select_hosts().where(hosts.c.source_host.in_(names))))

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, exists, func, literal, select, union_all
+from sqlalchemy import Connection, func, select
 
 from core.clock import rfc3339, utc_now
 from store.barred import Barred
 from store.beat_writes import count_beats
 from store.database import Database, EventRow, Unstorable
-from store.host_list import list_tags, split_tags
-from store.rows import Beat, Host, HostStatus, KnownHost, WriteBatch
-from store.tables import activity, beats, heartbeats, host_info, verdicts
+from store.host_list import HEARD, list_tags, read_row, select_hosts, split_tags
+from store.rows import Beat, Host, KnownHost, WriteBatch
+from store.tables import beats, heartbeats, host_info
 from store.tables import hosts as listed
 from store.upserts import upsert_row
-
-_VERDICT = (verdicts.c.state, verdicts.c.since, verdicts.c.reason, listed.c.score, verdicts.c.back_by)
 
 
 def note_signs_of_life(database: Database, connection: Connection, batch: WriteBatch) -> None:
@@ -88,41 +86,8 @@ def record_info(database: Database, host: str, info_json: str, at: datetime, bar
         return True
 
 
-def join_known(full_join: bool) -> FromClause:
-    """heartbeats FULL OUTER JOIN activity, one row a host; as a UNION ALL where SQLite is older than 3.39."""
-    beat, done = heartbeats.c, activity.c
-    columns = (
-        func.coalesce(beat.source_host, done.source_host).label("hostname"),
-        # a heartbeat takes precedence
-        func.coalesce(beat.os_type, done.os_type).label("os_type"),
-        func.coalesce(beat.last_seen, done.newest_stored_at, type_=beat.last_seen.type).label("last_seen"),
-        func.coalesce(done.events, 0).label("total_events"),
-    )
-    same = beat.source_host == done.source_host
-    if full_join:
-        return select(*columns).select_from(heartbeats.join(activity, same, full=True)).subquery("known")
-    silent = select(done.source_host, done.os_type, done.newest_stored_at.label("last_seen"), done.events).where(
-        ~exists(select(literal(1)).where(same).correlate(activity))
-    )
-    return union_all(select(*columns).select_from(heartbeats.outerjoin(activity, same)), silent).subquery("known")
-
-
-def _hosts(database: Database) -> Select[Any]:
-    known = join_known(database.full_join)
-    return select(*known.c, listed.c.tags, *_VERDICT).select_from(
-        known.outerjoin(listed, listed.c.source_host == known.c.hostname).outerjoin(
-            verdicts, verdicts.c.source_host == known.c.hostname
-        )
-    )
-
-
-def _host(row: Sequence[Any]) -> Host:
-    hostname, os_type, last_seen, total_events, tags, *verdict = row
-    return Host(hostname, os_type, last_seen, total_events, split_tags(tags), *verdict)
-
-
-def read_status(database: Database, threshold_minutes: float, now: datetime) -> HostStatus:
-    """Every host, on its side of the threshold: active when last seen at or after `now` − threshold.
+def walk_status(database: Database, threshold_minutes: float, now: datetime) -> Iterator[tuple[Host, bool]]:
+    """Every host that was ever heard, by name, and whether it is active: last seen at or after `now` − threshold.
 
     A heartbeat takes precedence; a host known from events alone is judged by when its newest was stored.
     """
@@ -130,35 +95,17 @@ def read_status(database: Database, threshold_minutes: float, now: datetime) -> 
         since = now - timedelta(minutes=threshold_minutes)
     except OverflowError:
         since = datetime.min.replace(tzinfo=now.tzinfo)
-    status = HostStatus([], [])
     with database.reading() as connection:
-        for row in connection.execute(_hosts(database).order_by("hostname")):
-            host = _host(row)
-            active = host.last_seen is not None and host.last_seen >= since
-            (status.active if active else status.inactive).append(host)
-    return status
+        for row in connection.execute(select_hosts().where(HEARD).order_by(listed.c.source_host)):
+            host = read_row(row)
+            yield host, host.last_seen is not None and host.last_seen >= since
 
 
 def read_host(database: Database, name: str) -> Host | None:
     """The host `name`, or `None` when nothing is known of it; of one that was never heard `os_type` is ""."""
-    beat, done = heartbeats.c, activity.c
-    asked = select(literal(name).label("name")).subquery("asked")
-    query = select(
-        func.coalesce(listed.c.source_host, beat.source_host, done.source_host),
-        func.coalesce(beat.os_type, done.os_type, ""),
-        func.coalesce(beat.last_seen, done.newest_stored_at, type_=beat.last_seen.type),
-        func.coalesce(done.events, 0),
-        listed.c.tags,
-        *_VERDICT,
-    ).select_from(
-        asked.outerjoin(heartbeats, beat.source_host == name)
-        .outerjoin(activity, done.source_host == name)
-        .outerjoin(listed, listed.c.source_host == name)
-        .outerjoin(verdicts, verdicts.c.source_host == name)
-    )
     with database.reading() as connection:
-        row = connection.execute(query).one()
-    return None if row[0] is None else _host(row)
+        row = connection.execute(select_hosts().where(listed.c.source_host == name)).first()
+    return None if row is None else read_row(row)
 
 
 def read_info(database: Database, name: str) -> str | None:

@@ -102,14 +102,6 @@ class KnownHost:
 
 
 @dataclass(frozen=True, slots=True)
-class HostStatus:
-    """Hosts on either side of a threshold, each list sorted by name."""
-
-    active: list[Host]
-    inactive: list[Host]
-
-
-@dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events are asked for; `None` asks for all.
 

@@ -42,7 +42,6 @@ class SQLite(Database):
     SQLite before 3.51.3 can damage a database when two processes checkpoint at once.
     """
 
-    full_join = sqlite3.sqlite_version_info >= (3, 39, 0)
     reuses_ids = True
 
     def __init__(self, url: str, *, checkpointer: bool = False) -> None:

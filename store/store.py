@@ -51,7 +51,6 @@ from store.rows import (
     EventFilter,
     HeldVerdict,
     Host,
-    HostStatus,
     Key,
     KeyRow,
     KnownHost,
@@ -147,9 +146,9 @@ class Store:
         """Keep what `host` says of itself, as JSON; False when it is barred. Raises `Unstorable` when it is none."""
         return hosts.record_info(self.database, host, info_json, at, self._barred)
 
-    def get_host_status(self, threshold_minutes: float, now: datetime) -> HostStatus:
-        """Every host, on either side of the threshold (see `hosts.read_status`)."""
-        return hosts.read_status(self.database, threshold_minutes, now)
+    def walk_status(self, threshold_minutes: float, now: datetime) -> Iterator[tuple[Host, bool]]:
+        """Every host that was heard, and whether it is active (see `hosts.walk_status`)."""
+        return hosts.walk_status(self.database, threshold_minutes, now)
 
     def get_host(self, name: str) -> Host | None:
         """One host, or `None` when nothing was ever heard of it."""

@@ -55,7 +55,7 @@ def test_a_fault_of_ours_is_a_problem_without_its_inside(
     def fail(*_: object) -> None:
         raise RuntimeError("the inside")
 
-    monkeypatch.setattr(lone_api.store, "get_host_status", fail)
+    monkeypatch.setattr(lone_api.store, "walk_status", fail)
     answer = lone_api.client.get("/hosts")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import datetime
 
+from host_status import read_status
+
 from core.clock import utc_now
 from core.errors import HeimdallError
 from store import open_store
@@ -25,7 +27,7 @@ class LastSeenWatch:
         newest: dict[str, datetime] = {}
         while not self._ended.wait(0.05):
             try:
-                status = self._store.get_host_status(15, utc_now())
+                status = read_status(self._store, 15, utc_now())
             except HeimdallError:
                 continue
             self.looked += 1

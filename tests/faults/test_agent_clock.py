@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from faults_site import Site
+from host_status import read_status
 from observed import expect_beats
 from waiting import wait_until
 
@@ -29,13 +30,13 @@ def test_a_wrong_clock_moves_timestamps_and_no_sign_of_life(here: Site, chance: 
         wait_until(lambda before=before: here.stored() > before + 200, "something is stored")
         for host in here.hosts:
             expect_beats(here, host, 1)
-        status = here.store.get_host_status(1, utc_now())
+        status = read_status(here.store, 1, utc_now())
         assert {known.hostname for known in status.active} == set(here.hosts)
         assert all(known.last_seen is not None and known.last_seen <= utc_now() for known in status.active)
         for agent in here.agents.values():
             agent.kill()
     # no timestamp keeps a host alive that says nothing any more
-    status = here.store.get_host_status(1, utc_now() + timedelta(minutes=2))
+    status = read_status(here.store, 1, utc_now() + timedelta(minutes=2))
     assert {known.hostname for known in status.inactive} == set(here.hosts)
     for host in here.hosts:
         here.start_agent(host)

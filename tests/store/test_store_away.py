@@ -21,7 +21,7 @@ def every_call(store: Store) -> dict[str, Callable[[], object]]:
         "write": lambda: store.write(a_batch(an_event())),
         "record_heartbeat": lambda: store.record_heartbeat("a", "LINUX", NOW),
         "record_info": lambda: store.record_info("a", "{}", NOW),
-        "get_host_status": lambda: store.get_host_status(15, NOW),
+        "walk_status": lambda: list(store.walk_status(15, NOW)),
         "get_host": lambda: store.get_host("a"),
         "get_info": lambda: store.get_info("a"),
         "events": lambda: store.events(EventFilter(), 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from host_status import read_status
 from sqlalchemy import func, select, update
 from store_samples import NOW, a_batch, an_event
 
@@ -76,7 +77,7 @@ def test_of_a_forgotten_host_its_events_and_what_was_told_of_it_stay(store: Stor
     assert tables_naming(store, "web-02") == before
     assert store.get_host("web-01") is None
     assert not store.forgetting.is_known("web-01")
-    assert [host.hostname for host in store.get_host_status(1e6, NOW).active] == ["web-02"]
+    assert [host.hostname for host in read_status(store, 1e6, NOW).active] == ["web-02"]
     assert count(store, "web-01") == 3
     assert [(one.who, one.action, one.target) for one in store.audit(1)] == [("eva", "host.forget", "web-01")]
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
+from host_status import read_status
 from store_samples import NOW, a_batch, an_event
 
 from core.messages import VerdictState
@@ -176,7 +177,7 @@ def test_tags_beyond_what_an_index_holds_are_left_out(store: Store) -> None:
 def test_a_host_has_the_same_in_a_page_as_alone_and_in_the_whole_answer(filled: Store) -> None:
     paged = {host.hostname: host for host in walk(filled, "hostname", False)}
     assert all(filled.get_host(name) == host for name, host in paged.items())
-    status = filled.get_host_status(15, NOW)
+    status = read_status(filled, 15, NOW)
     assert {host.hostname: host for host in [*status.active, *status.inactive]} == {
         name: host for name, host in paged.items() if name != "d-new"
     }

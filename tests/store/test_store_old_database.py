@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from host_status import read_status
 from sqlite_file import opened
 from store_samples import NOW, a_batch, an_event
 
@@ -84,7 +85,7 @@ def test_42_000_rows_are_kept_as_they_are_and_every_host_is_shown(make: Make, pa
     store = make(logs, HEARTBEATS, "CREATE TABLE notes (a)", "INSERT INTO notes VALUES (7)", rows=rows, beats=beats)
     assert query(path, "SELECT * FROM logs ORDER BY id") == rows
     assert query(path, "SELECT * FROM notes") == [(7,)]
-    status = store.get_host_status(15, start + timedelta(minutes=42_000))
+    status = read_status(store, 15, start + timedelta(minutes=42_000))
     assert [h.hostname for h in status.active] == [f"host-{n % 60:02d}" for n in range(60) if n < 1 or n > 44]
     hosts = {h.hostname: h for h in [*status.active, *status.inactive]}
     assert len(hosts) == 62
@@ -168,7 +169,7 @@ def test_odd_values_are_kept_and_readable(make: Make, path: Path) -> None:
     ]
     assert (found[1].user, found[1].raw_message, found[1].os_type) == ("\ufffd\ufffd", "12", "Linux")
     assert (found[2].event_id, found[2].source_host, found[2].raw_message) == ("", "", "")
-    [host] = store.get_host_status(15, NOW).inactive
+    [host] = read_status(store, 15, NOW).inactive
     assert (host.hostname, host.total_events) == ("box", 2)
     assert host.last_seen == datetime(2025, 12, 3, 20, 49, 50, tzinfo=UTC)
     assert [e.id for e in store.events(EventFilter(os_type="LINUX"), 10).events] == [3, 2]
@@ -243,7 +244,7 @@ def test_old_indexes_go_and_ours_are_made(make: Make, path: Path) -> None:
 def test_empty_and_missing_tables_are_no_obstacle(make: Make, statements: tuple[str, ...]) -> None:
     store = make(*statements)
     assert store.write(a_batch(an_event())) == Written(1, 0, 0)
-    assert len(store.get_host_status(15, NOW).active) == 1
+    assert len(read_status(store, 15, NOW).active) == 1
     store.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from host_status import read_status
 from sqlalchemy import inspect
 from sqlite_file import opened
 from store_samples import NOW, a_batch, an_event
@@ -59,7 +60,7 @@ def test_processes_that_open_a_new_database_at_once_all_succeed(url: str) -> Non
     said = opened_by_processes(url, 4)
     assert "True" in said
     store = open_store(url)
-    assert len(store.get_host_status(60, NOW).active) + len(store.get_host_status(60, NOW).inactive) == 4
+    assert len(read_status(store, 60, NOW).active) + len(read_status(store, 60, NOW).inactive) == 4
     store.close()
 
 
@@ -87,7 +88,7 @@ def test_a_store_opened_a_second_time_in_a_process_does_not_cut_the_first_off(ur
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "False\n"
-        status = first.get_host_status(60, NOW)
+        status = read_status(first, 60, NOW)
         process.communicate(timeout=60)
     assert {host.hostname for host in [*status.active, *status.inactive]} == {"host-0", "host-1"}
     first.close()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from host_status import read_status
 from sqlalchemy import select
 from store_samples import NOW, a_batch, an_event, v7_at
 
@@ -112,7 +113,7 @@ def test_activity_counts_events_and_severities_per_host(store: Store) -> None:
 
 def test_events_are_a_sign_of_life_of_their_host(store: Store) -> None:
     store.write(a_batch(an_event(timestamp=NOW - timedelta(days=40)), beats=[Beat("db-01", "MACOS", NOW)]))
-    status = store.get_host_status(15, NOW + timedelta(minutes=1))
+    status = read_status(store, 15, NOW + timedelta(minutes=1))
     assert [(h.hostname, h.os_type, h.last_seen, h.total_events) for h in status.active] == [
         ("db-01", "MACOS", NOW, 0),
         ("web-01", "LINUX", NOW, 1),
@@ -226,7 +227,7 @@ def test_times_at_the_ends_of_the_calendar_are_stored(store: Store) -> None:
 def test_a_host_is_kept_exactly_as_it_is_called(store: Store, host: str) -> None:
     store.write(a_batch(an_event(host), an_event("beside-it")))
     store.record_heartbeat(host, "LINUX", NOW)
-    status = store.get_host_status(15, NOW)
+    status = read_status(store, 15, NOW)
     assert sorted((found.hostname, found.total_events) for found in status.active) == sorted(
         [(host, 1), ("beside-it", 1)]
     )

@@ -84,6 +84,15 @@ export function DayAxis({ now }) {
     ${fits && html`<span class="at" style=${{ left: `${midnight}%` }}>00:00</span>`}<span>now</span></span>`;
 }
 
+const dayWord = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
+const monthWord = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
+/** How a time is called on an axis of so many milliseconds. */
+export function tickWords(span) {
+  if (span <= 2 * DAY_MS) return axisTime;
+  return (at) => (span > 8 * DAY_MS ? monthWord : dayWord).format(at);
+}
+
 const STEPS_MINUTES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080];
 
 /** Round times between `from` and `until`, at most five: `at`, and `x` in percent. None is so near to an end that its words would stand out. */
@@ -126,6 +135,6 @@ export function CountBars({ counts, from, until, label, parts = [{ tone: "f-coun
       }))}
       <line class="grid-line" x1="0" x2="100%" y1="100%" y2="100%" />
     </svg>
-    <div class="xax" aria-hidden="true">${ticks.map((tick) => html`<span key=${tick.x} style=${{ left: `${tick.x}%` }}>${axisTime(tick.at)}</span>`)}</div>
+    <div class="xax" aria-hidden="true">${ticks.map((tick) => html`<span key=${tick.x} style=${{ left: `${tick.x}%` }}>${tickWords(until - from)(tick.at)}</span>`)}</div>
   </div>`;
 }

@@ -48,7 +48,7 @@ function Services({ services }) {
   return html`<${Section} title="Services" aside="each gives a sign of life every 2 s">
     <table class="tbl health"><thead><tr><th scope="col">State</th><th scope="col">Service</th><th scope="col">What is known</th><th scope="col" class="num">Now</th><th scope="col" class="num">Last sign</th></tr></thead>
       <tbody>${worst.map((one) => html`<${Service} key=${`${one.name} ${one.instance}`} one=${one} />`)}</tbody></table>
-    ${services.length === 0 && html`<p class="calm"><${Icon} name="n-warn" />No service has given a sign of life: the broker is away, or nothing runs but the API.</p>`}<//>`;
+    ${services.length === 0 && html`<p class="calm s-late"><${Icon} name="n-warn" />No service has given a sign of life: the broker is away, or nothing runs but the API.</p>`}<//>`;
 }
 
 // every part that an event passes, in its order

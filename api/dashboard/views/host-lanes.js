@@ -2,7 +2,7 @@
 
 import { html, useMemo, useState } from "/vendor/preact.js";
 import { Choice, DAY_MS, ErrorNote, Icon, Section, StateBar, axisTime, change, countOf, fullTime, number, parseTime, roundUp, shownState } from "/frame.js";
-import { spanText, stateFor, stateOf, ticksOf, useAnswer, zoneName } from "/frame.js";
+import { spanText, stateFor, stateOf, tickWords, ticksOf, useAnswer, zoneName } from "/frame.js";
 import { Chart } from "/views/host-charts.js";
 import { HOUR_MS, KEPT_MS, causesOf, makeHours, sumOf } from "/views/host-hours.js";
 import { secondsText } from "/views/host-words.js";
@@ -11,7 +11,6 @@ const NARROW = "\u202f";
 const SPANS = [["24h", "24 h", DAY_MS, "24 hours"], ["7d", "7 d", 7 * DAY_MS, "7 days"], ["30d", "30 d", 30 * DAY_MS, "30 days"]];
 const MINUTE_MS = 60_000;
 const dayWord = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
-const monthWord = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const percent = (share) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 2 : 0)}${NARROW}%`;
 
 const spanOf = (query) => SPANS.find(([key]) => key === query.get("span")) ?? SPANS[0];
@@ -93,7 +92,7 @@ export function Lanes({ host, query, now }) {
   const causes = causesOf(outages, span, now);
   const outageSaid = outageWords(host, causes, words, now);
   const ticks = ticksOf(from, until);
-  const tickWord = span === DAY_MS ? axisTime : (at) => (span > 7 * DAY_MS ? monthWord : dayWord).format(at);
+  const tickWord = tickWords(span);
   const beatTop = Math.max(2, ...hours.map((one) => Math.ceil(one.expected ?? 0)));
   const lagTop = latencyTop(hours);
   const lossTop = roundUp(Math.max(2, sum.worstLoss * 100));
