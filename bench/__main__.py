@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agent, detection, growth, heartbeat, identities, quiet, reading, sigma, silence, throughput
+from bench import agent, detection, growth, heartbeat, identities, listeners, quiet, reading, sigma, silence, throughput
 from bench.figure import Figure, Options
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the PostgreSQL server of the tests
@@ -31,6 +31,7 @@ MEASURES: dict[str, Callable[[Options], list[Figure]]] = {
     "silence": silence.measure_silence,
     "reading": reading.measure_reading,
     "http": heartbeat.measure_heartbeat,
+    "listeners": listeners.measure_listeners,
     "detection": detection.measure_detection,
     "sigma": sigma.measure_sigma,
 }
