@@ -63,11 +63,13 @@ def measure_reading(options: Options) -> list[Figure]:
         now = utc_now()
         month.fill_hosts(made.store, hosts, now)
         month.fill_logs(made.store, hosts, 0, FEW_LOGS, rows, now)
+        month.settle(made.store)
         api, client = start_api(made)
         whole, page = _measure_whole(client), _measure_page(client)
         for first in range(FEW_LOGS, rows, 500_000):
             month.fill_logs(made.store, hosts, first, min(500_000, rows - first), rows, now)
             options.say(f"reading: {min(first + 500_000, rows):,} of {rows:,} rows")
+        month.settle(made.store)
         figures = [
             _growth("/hosts, whole", _measure_whole(client), whole, rows),
             _growth("/hosts?limit=50", _measure_page(client), page, rows),
