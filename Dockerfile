@@ -15,7 +15,8 @@ FROM python:3.13-slim
 # A new volume takes owner and mode of the folder that it is mounted on.
 RUN groupadd --gid 1883 heimdall \
  && useradd --uid 1883 --gid heimdall --no-create-home --home-dir /var/lib/heimdall --shell /usr/sbin/nologin heimdall \
- && install -d -o heimdall -g heimdall -m 0700 /var/lib/heimdall /var/lib/heimdall/database /var/lib/heimdall-broker
+ && install -d -o heimdall -g heimdall -m 0700 /var/lib/heimdall /var/lib/heimdall/database /var/lib/heimdall-broker \
+    /run/monitoring /run/prometheus /run/grafana
 COPY --from=build /opt/heimdall /opt/heimdall
 ENV PATH=/opt/heimdall/bin:$PATH \
     PYTHONUNBUFFERED=1 \

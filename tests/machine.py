@@ -86,6 +86,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "docker": (_docker, "needs a Docker engine with compose"),
     "curl": (lambda: shutil.which("curl") is not None, "needs curl: apt install curl"),
     "sqlite3": (lambda: shutil.which("sqlite3") is not None, "needs the sqlite3 command: apt install sqlite3"),
+    "promtool": (lambda: shutil.which("promtool") is not None, "needs promtool: apt install prometheus"),
     "journald": (_journald, "needs root and apt install systemd"),
     "systemd": (
         lambda: shutil.which("systemd-analyze") is not None and shutil.which("systemctl") is not None,

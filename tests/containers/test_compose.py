@@ -124,6 +124,20 @@ def test_every_port_is_on_loopback_alone(compose: Compose) -> None:
     }
 
 
+def test_each_container_has_limits_and_broker_and_database_do_not_reach_each_other(compose: Compose) -> None:
+    ids = compose.run("ps", "--quiet").split()
+    inspected = json.loads(subprocess.run(["docker", "inspect", *ids], capture_output=True, check=True).stdout)
+    networks = {}
+    for each in inspected:
+        assert 0 < each["HostConfig"]["Memory"] <= 4 << 30
+        assert each["HostConfig"]["LogConfig"]["Config"]["max-size"] == "20m"
+        service = each["Config"]["Labels"]["com.docker.compose.service"]
+        networks[service] = {name.removeprefix(f"{compose.project}_") for name in each["NetworkSettings"]["Networks"]}
+    assert networks["broker"] == {"messages"}
+    assert networks.get("db", {"rows"}) == {"rows"}
+    assert networks["ingestor"] == networks["watch"] == {"messages", "rows"}
+
+
 def test_nothing_of_ours_runs_as_root_or_with_capabilities(compose: Compose) -> None:
     for service in ("api", "ingestor", "watch"):
         status = compose.run("exec", "-T", service, "cat", "/proc/1/status")
