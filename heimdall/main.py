@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from agents.kinds import KINDS
+from core.errors import Invalid
 from core.home import Home
 from core.settings import Settings, load
 from heimdall.agent import MEANING, fill_agent
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "--insecure", action="store_true", help="listen beyond loopback without TLS: when something else encrypts"
     )
     broker = add("broker", run_broker, "Run the broker: Mosquitto where it is installed, else the embedded one.")
-    broker.add_argument("--broker", choices=BROKERS, default="auto", help="which one (default: %(default)s)")
+    _add_broker_options(broker)
     ingest = add("ingest", run_ingest, "Run an ingestor: takes what comes over MQTT and stores it.")
     ingest.add_argument(
         "--unshared",
@@ -87,6 +88,21 @@ def parser() -> argparse.ArgumentParser:
     setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
     setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
     return top
+
+
+def _add_broker_options(broker: argparse.ArgumentParser) -> None:
+    broker.add_argument("--broker", choices=BROKERS, default="auto", help="which one (default: %(default)s)")
+    broker.add_argument(
+        "action", choices=("run", "check"), nargs="?", default="run",
+        help="run (the default); check tries whether a broker has what Heimdall asks of it, and says what does not "
+        "work where it has not",
+    )  # fmt: skip
+    broker.add_argument(
+        "url", metavar="URL", nargs="?",
+        help="with check: mqtt://HOST:PORT, or mqtts, ws or wss (default: HEIMDALL_BROKER_URL); who logs in is in "
+        "HEIMDALL_BROKER_USER and HEIMDALL_BROKER_PASSWORD",
+    )  # fmt: skip
+    broker.add_argument("--json", action="store_true", help="with check: print JSON")
 
 
 def _add_enroll_options(enroll: argparse.ArgumentParser) -> None:
@@ -177,8 +193,14 @@ def run_up(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def run_broker(settings: Settings, options: argparse.Namespace) -> int:
+    if options.action == "check":
+        from heimdall.broker_check import run  # noqa: PLC0415
+
+        return run(settings, options)
     from broker import launcher  # noqa: PLC0415
 
+    if options.url or options.json:
+        raise Invalid("URL and --json belong to heimdall broker check")
     return launcher.run(settings, options.broker)
 
 
