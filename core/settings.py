@@ -78,6 +78,12 @@ SETTINGS: tuple[Setting, ...] = (
         "wrong, in counts and general words, without any name or address.",
     ),
     Setting(
+        "HEIMDALL_LOG",
+        "text",
+        "`json` writes what each process logs as one JSON object a line: `time`, `level`, `logger`, `message`, and "
+        "`exception`. The same as the option `--log`.",
+    ),
+    Setting(
         "HEIMDALL_HOST",
         "this machine's host name",
         "Name under which the agent reports: 1 to 253 of `A-Z a-z 0-9 . _ -`.",
@@ -95,6 +101,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
+LOGS = ("text", "json")
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _DAYS = {"d": 1, "w": 7, "y": 365}
 _LONGEST_DAYS = 36_500
@@ -212,6 +219,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     def get(name: str, default: str = "") -> str:
         return env.get(name, "").strip() or default
 
+    _checked("HEIMDALL_LOG", get("HEIMDALL_LOG"), get("HEIMDALL_LOG", LOGS[0]) in LOGS, f"use {' or '.join(LOGS)}")
     home = Path(get("HEIMDALL_HOME", "~/.heimdall")).expanduser().absolute()
     kept = _read_kept(home)
     mqtt_port = _port("HEIMDALL_MQTT_PORT", get("HEIMDALL_MQTT_PORT", kept.get("mqtt", "1883")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -49,3 +50,18 @@ class LineFormatter(logging.Formatter):
         """The traceback of `ei`."""
         lines = super().formatException(ei).splitlines()
         return "\n".join(f"    {printable(line, len(line))}" for line in lines)
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object a line for each record: `time` (RFC 3339, UTC), `level`, `logger`, `message`, and `exception`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        told = {
+            "time": f"{moment}.{int(record.msecs):03d}Z", "level": record.levelname, "logger": record.name,
+            "message": record.getMessage(),
+        }  # fmt: skip
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told)

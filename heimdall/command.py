@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from core.errors import HeimdallError, Invalid
-from core.settings import Settings, load
-from core.text import LineFormatter
+from core.settings import LOGS, Settings, load
+from core.text import JsonFormatter, LineFormatter
 
 Command = Callable[[Settings, argparse.Namespace], int]
 
@@ -28,6 +28,7 @@ def make_parser(
         epilog="Settings are variables of the environment: docs/settings.md has them all.",
     )
     top.add_argument("--version", action="version", version=f"heimdall {version('heimdall-siem')}")
+    top.add_argument("--log", choices=LOGS, help="how to log, in lines of text or of JSON (default: HEIMDALL_LOG)")
     return top
 
 
@@ -49,6 +50,8 @@ def run_command(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -
     """Run the command that `arguments` name. Returns the exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     options = top.parse_args(arguments)
     os.umask(0o077)  # whatever is written is for its owner alone
+    if options.log:
+        os.environ["HEIMDALL_LOG"] = options.log  # what is started by this one logs so too
     _log_to_stderr()
     command: Command = options.command
     try:
@@ -76,6 +79,7 @@ def run_command(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     line = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
-    handler.setFormatter(LineFormatter(line, "%Y-%m-%dT%H:%M:%S"))
+    in_json = os.environ.get("HEIMDALL_LOG", "").strip() == "json"
+    handler.setFormatter(JsonFormatter() if in_json else LineFormatter(line, "%Y-%m-%dT%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its own plugins
