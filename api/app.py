@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -121,7 +122,8 @@ def _assemble(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
     app.include_router(status_page.make_router())
     app.include_router(page.make_router())
     app.add_middleware(Coding)
-    app.add_middleware(Envelope)
+    app.state.answered = Counter()
+    app.add_middleware(Envelope, answered=app.state.answered)
     return app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +25,7 @@ _HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 # a fleet's heartbeats and the health checks would bury everything else; refusals of them are told
 _QUIET = {("POST", "/heartbeat"), ("GET", "/livez"), ("HEAD", "/livez"), ("GET", "/readyz"), ("HEAD", "/readyz")}
 
@@ -31,8 +33,9 @@ _QUIET = {("POST", "/heartbeat"), ("GET", "/livez"), ("HEAD", "/livez"), ("GET",
 class Envelope:
     """The outermost middleware, in plain ASGI: it costs a heartbeat microseconds."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, answered: Counter[str]) -> None:
+        """`answered` counts answers by the class of their status, such as `2xx`."""
+        self._app, self._answered = app, answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,6 +62,7 @@ class Envelope:
             detail = "the API has a fault; its log has more"
             await make_problem(500, detail, scope["path"])(scope, receive, send_sealed)
         finally:
+            self._answered[_CLASSES[status // 100]] += 1
             _log_request(scope, status, time.monotonic() - began)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -11,22 +12,58 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from api.access import Needs, PartsOf, check_query
 from core import metrics
+from core.clock import utc_now
+from core.errors import Unavailable
 from core.messages import Distribution
 from mqtt.signs import Signs
+from store import Store
 
 router = APIRouter(tags=["health"], dependencies=[Depends(Needs("read")), Depends(check_query)])
 
 
 @router.get("/metrics", response_class=PlainTextResponse, summary="Metrics for Prometheus")
-async def show_metrics(parts: PartsOf) -> Response:
-    """Each service that gives signs of life, and what each ingestor has counted since its start."""
+async def show_metrics(parts: PartsOf, request: Request) -> Response:
+    """Each service that gives signs of life, what each ingestor has counted since its start, and the fleet.
+
+    While the database is away nothing is told of the fleet.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Signs(parts.bridge.signs))
+    registry.register(_Fleet(await run_in_threadpool(_count_fleet, parts.store), request.app.state.answered))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _count_fleet(store: Store) -> dict[str, dict[str, float]]:
+    """The values of metrics by their label's."""
+    try:
+        states, summary = store.host_list.count(), store.read_summary(utc_now())
+    except Unavailable:
+        return {}
+    unseen = summary.open_alerts - summary.acked_alerts
+    return {
+        "hosts": {str(state): count for state, count in states.items()},
+        "alerts_open": {"yes": summary.acked_alerts, "no": unseen},
+    }
+
+
+class _Fleet(Collector):
+    def __init__(self, counted: dict[str, dict[str, float]], answered: Counter[str]) -> None:
+        self._counted: dict[str, dict[str, float]] = {**counted, "api_requests": dict(answered)}
+
+    def collect(self) -> Iterator[Metric]:
+        labels = {"hosts": "state", "alerts_open": "acknowledged", "api_requests": "code"}
+        for metric in metrics.FLEET:
+            make = CounterMetricFamily if metric.kind == metrics.COUNTER else GaugeMetricFamily
+            family = make(f"heimdall_{metric.name}", metric.meaning, labels=[labels[metric.name]])
+            for label, value in self._counted.get(metric.name, {}).items():
+                family.add_metric([label], value)
+            yield family
 
 
 class _Signs(Collector):

@@ -1,7 +1,7 @@
-"""The metrics that an ingestor gives with each sign of life: names, kinds and meanings, written once.
+"""The metrics: names, kinds and meanings, written once.
 
-They travel in `ServiceStatus.metrics`; `GET /metrics` shows them to Prometheus, so that one place to ask is
-enough however many ingestors there are.
+Those of an ingestor travel with its sign of life in `ServiceStatus.metrics`; `GET /metrics` shows them to Prometheus,
+so that one place to ask is enough however many ingestors there are.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ class Metric(NamedTuple):
     meaning: str
     bounds: Tuple[float, ...] = ()
 
+
+# what the API tells besides: of the fleet, as the database has it, and of itself since its start
+FLEET: Tuple[Metric, ...] = (
+    Metric("hosts", GAUGE, "Hosts by what they are held to be; label `state`, of one that is offline why it is."),
+    Metric("alerts_open", GAUGE, "Open alerts; label `acknowledged`: `yes` or `no`."),
+    Metric("api_requests", COUNTER, "Requests that this API has answered; label `code`: `2xx`, `4xx` and so on."),
+)
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 

@@ -17,7 +17,7 @@ from agents.floods import SCAN_PORTS
 from agents.pihole_queries import BLOCKED, SEVERITY
 from agents.rules import Rule
 from core.agent_file import NAME as AGENT_FILE
-from core.metrics import COUNTER, METRICS
+from core.metrics import COUNTER, FLEET, METRICS
 from core.settings import SETTINGS
 from heimdall.main import parser
 from tools import asyncapi
@@ -205,6 +205,10 @@ def metrics_page() -> str:
         f"| {metric.kind} | {metric.meaning} |"
         for metric in METRICS
     ]
+    fleet = [
+        f"| `heimdall_{metric.name}{'_total' if metric.kind == COUNTER else ''}` | {metric.kind} | {metric.meaning} |"
+        for metric in FLEET
+    ]
     return "\n".join(
         [
             "# Metrics",
@@ -223,6 +227,7 @@ def metrics_page() -> str:
             "| metric | kind | meaning |",
             "|---|---|---|",
             "| `heimdall_up` | gauge | 1 while a service is alive and well; labels `service` and `instance`. |",
+            *fleet,
             *rows,
             "",
         ]

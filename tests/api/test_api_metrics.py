@@ -7,9 +7,12 @@ from api_parts import Api, Ingestor
 from prometheus_client.parser import text_string_to_metric_families
 from waiting import wait_until
 
+from core.clock import utc_now
+from core.errors import Unavailable
 from core.messages import Distribution
 from core.metrics import METRICS
 from ingestor.metrics import Metrics
+from store import HeldVerdict
 
 
 def scrape(api: Api) -> dict[tuple[str, str], float]:
@@ -28,6 +31,29 @@ def scrape(api: Api) -> dict[tuple[str, str], float]:
 def test_metrics_need_a_key(lone_api: Api) -> None:
     assert lone_api.anyone.get("/metrics").status_code == 401
     assert lone_api.client.get("/metrics").status_code == 200
+
+
+def test_the_fleet_is_counted(lone_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = utc_now()
+    lone_api.store.record_heartbeat("web-01", "LINUX", now)
+    for host, reason in (("web-01", "crashed"), ("web-02", "silent")):
+        for _ in lone_api.store.claim([HeldVerdict(host, "offline", reason, now, None, 0)], now):
+            pass
+    lone_api.store.ack_alert(lone_api.store.read_open_alerts()[0].id, "eva", now)
+    lone_api.client.get("/nothing")
+    found = scrape(lone_api)
+    assert found["heimdall_hosts", "state=crashed"] == 1
+    assert found["heimdall_hosts", "state=online"] == 0
+    assert found["heimdall_alerts_open", "acknowledged=yes"] == 1
+    assert found["heimdall_alerts_open", "acknowledged=no"] == 1
+    assert found["heimdall_api_requests_total", "code=4xx"] == 1
+    assert scrape(lone_api)["heimdall_api_requests_total", "code=2xx"] == 1
+
+    def fail(*_: object) -> None:
+        raise Unavailable("the database is away")
+
+    monkeypatch.setattr(lone_api.store, "read_summary", fail)
+    assert not any(name in ("heimdall_hosts", "heimdall_alerts_open") for name, _ in scrape(lone_api))
 
 
 @pytest.mark.mosquitto

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docker" / "monitoring"
 ALERTS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
 SUFFIXES = {metrics.COUNTER: ["_total"], metrics.GAUGE: [""], metrics.HISTOGRAM: ["_bucket", "_sum", "_count"]}
-KNOWN = {"heimdall_up"} | {
+KNOWN = {"heimdall_up", *(f"heimdall_{one.name}{SUFFIXES[one.kind][0]}" for one in metrics.FLEET)} | {
     f"heimdall_ingestor_{metric.name}{suffix}" for metric in metrics.METRICS for suffix in SUFFIXES[metric.kind]
 }
 
