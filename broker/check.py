@@ -66,7 +66,8 @@ def check_broker(address: BrokerAddress) -> Iterator[Finding]:
             found, works = trial.run(Bench(address)), True
         except (Missing, Refused, Unavailable) as error:
             if trial is TRIALS[0]:
-                raise Unavailable(f"{address} lets nobody in by MQTT 5 ({error})") from error
+                hint = ": set HEIMDALL_BROKER_USER and HEIMDALL_BROKER_PASSWORD" if isinstance(error, Refused) else ""
+                raise Unavailable(f"{address} lets nobody in by MQTT 5 ({error}){hint}") from error
             found, works = str(error), False
         yield Finding(trial.name, works, trial.needed, found, "" if works else trial.without)
 

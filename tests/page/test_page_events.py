@@ -192,6 +192,15 @@ def test_more_events_come_when_they_are_asked_for(page: Page, inside: Callable[.
     expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
+def test_where_there_is_nothing_it_says_what_would_be(page: Page, log_in: Callable[[], Any], lone_api: Api) -> None:
+    log_in()
+    expect(page.locator(".side, .tabs").first).to_be_visible()
+    page.goto(f"{lone_api.url}/#/events")
+    expect(page.locator("main")).to_contain_text("Nothing was stored in the last 24 hours.")
+    page.get_by_role("button", name="Look at all time").click()
+    expect(page.locator("main")).to_contain_text("Nothing is stored yet.")
+
+
 def test_what_is_exported_is_what_is_shown(page: Page, inside: Callable[..., None], tmp_path: Path) -> None:
     inside("?event_type=LOG_TAMPERING")
     expect(rows(page)).to_have_count(1)

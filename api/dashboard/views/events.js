@@ -87,6 +87,14 @@ function Tail({ pausedAt, waiting, show }) {
     ${waiting > 0 ? `${count}.` : "Nothing newer has come."}<//>`;
 }
 
+/** Why there is nothing, and the one next step. */
+function Nothing({ query, where }) {
+  const clear = () => change(Object.fromEntries([...FILTERS, "since", "until"].map((name) => [name, null])));
+  if ([...FILTERS, "since"].some((name) => query.get(name))) return html`<${NoMatch} what="No event fits." clear=${clear} />`;
+  if (query.get("span") === "all") return html`<p class="calm"><${Icon} name="n-ok" />Nothing is stored yet. Agents send what they read, such as logins; heartbeats are no events.</p>`;
+  return html`<p class="calm"><${Icon} name="n-ok" />Nothing was stored ${where}.</p><div class="btns"><button type="button" class="btn" onClick=${() => change({ span: "all" })}>Look at all time</button></div>`;
+}
+
 function leadOf(state, histogram, where) {
   if (state.loading) return "Looking for events";
   if (state.rows.length === 0 && state.done) return `No event ${where}`;
@@ -130,7 +138,7 @@ export function View({ query }) {
     ${state.error && html`<${ErrorNote} what="The events cannot be had." error=${state.error} again=${() => list.start()} kept=${state.rows.length > 0} />`}
     <${Tail} pausedAt=${pausedAt} waiting=${state.waiting} show=${show} />
     ${state.loading && html`<${Loading} what="Looking for events" lead=${false} />`}
-    ${!state.loading && state.rows.length === 0 && state.done && html`<${NoMatch} what="No event fits." clear=${() => change(Object.fromEntries([...FILTERS, "since", "until"].map((name) => [name, null])))} />`}
+    ${!state.loading && state.rows.length === 0 && state.done && html`<${Nothing} query=${query} where=${where} />`}
     ${state.rows.length > 0 && html`<${EventTable} events=${state.rows} opened=${opened} toggle=${(id) => setOpened(opened === id ? null : id)} query=${query} />`}
     ${stopped && html`<${Note} tone="s-away" icon="n-wait" title=${`${countOf(state.rows.length, "event", "events")} found so far.`} action=${html`<button type="button" class="btn sm" onClick=${lookOn}>Look on</button>`}>
       ${oldest ? `The oldest of them is of ${clockTime(parseTime(oldest.created_at) ?? now)}.` : "What is older has not been looked at yet."}<//>`}
