@@ -92,6 +92,17 @@ def shown_as(host: dict[str, Any]) -> str:
     return str(host["reason"] if host["state"] == "offline" else host["state"])
 
 
+WIDTHS = (320, 390, 720, 1100, 1440, 2560, 3840)
+
+
+def expect_no_scrolling(page: Page) -> None:
+    """The page scrolls sideways at no width, from the smallest phone to 4K."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+
+
 @dataclass
 class Pretended:
     """Answers the page's calls from what it holds. `asked` and `sent` are what came, oldest first."""
