@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from machine import AXE
 from playwright.sync_api import Page, Route
 
 from core.clock import rfc3339, utc_now
@@ -101,6 +102,21 @@ def expect_no_scrolling(page: Page) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds on the page as it is, on a screen and on a phone."""
+    page.evaluate(AXE.read_text())
+    before, found = page.viewport_size, []
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        found += page.evaluate("(tags) => axe.run({ runOnly: tags })", RULES)["violations"]
+    if before is not None:
+        page.set_viewport_size(before)
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
 @dataclass

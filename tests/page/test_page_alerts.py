@@ -8,9 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from page_api import Pretended, ago, expect_no_scrolling, make_alert, make_host
+from page_api import Pretended, ago, expect_no_scrolling, make_alert, make_host, violations
 from playwright.sync_api import Page, expect
-from test_page_access import violations
 from test_page_frame import TOLD, tell
 
 pytestmark = pytest.mark.chromium
@@ -293,11 +292,9 @@ def test_on_paper_no_row_lies_on_another(page: Page, pretended: Pretended, visit
 
 @pytest.mark.axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-def test_axe_finds_nothing(page: Page, pretended: Pretended, visit: Visit, width: int, scheme: Any) -> None:
+def test_axe_finds_nothing(page: Page, pretended: Pretended, visit: Visit, scheme: Any) -> None:
     fill(pretended)
     page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 900})
     visit("#/alerts")
     expect(rows(page, "Resolved")).to_have_count(1)
     page.locator(".fold").first.click()

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 from api_parts import Api
-from page_api import Pretended, ago
+from page_api import Pretended, ago, violations
 from playwright.sync_api import Page, Route, expect
-from test_page_access import violations
 
 from core.clock import utc_now
 from store import WriteBatch
@@ -145,14 +144,12 @@ def test_what_fails_is_said(page: Page, visit: Visit, told: dict[str, list[dict[
 
 @pytest.mark.axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
 def test_axe_finds_nothing_about_health(
-    page: Page, visit: Visit, told: dict[str, list[dict[str, Any]]], width: int, scheme: Any
+    page: Page, visit: Visit, told: dict[str, list[dict[str, Any]]], scheme: Any
 ) -> None:
     told["services"] = [make_service(metrics=COUNTED), make_service("watch", f"1: rules: {'a' * 300}")]
     told["dead"] = [make_letter(number, reason="a" * 300) for number in range(1, 4)]
     page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 900})
     visit("#/health")
     page.get_by_role("button", name="What it was").first.click()
     assert violations(page) == []
