@@ -85,6 +85,15 @@ def parser() -> argparse.ArgumentParser:
     tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
     _add_tls_options(tls)
     add_sim_options(add("sim", run_sim, "Simulate a fleet with faults, and compare what is said of it with what is."))
+    copy = add(
+        "copy", run_copy, "Move the SQLite database to PostgreSQL, while it is in use until shortly before the end."
+    )
+    copy.add_argument("--to", required=True, metavar="URL", help="an empty database, as postgresql://USER@HOST/NAME")
+    copy.add_argument("--yes", action="store_true", help="do not ask first")
+    copy.add_argument("--json", action="store_true", help="print JSON")
+    migrate = add("migrate", run_migrate, "Bring the database's tables up to date, as every command does by itself.")
+    migrate.add_argument("--check", action="store_true", help="only say whether they are, and exit with 1 if not")
+    migrate.add_argument("--json", action="store_true", help="print JSON")
     setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
     setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
     return top
@@ -324,6 +333,19 @@ def run_tls(settings: Settings, options: argparse.Namespace) -> int:
 
 def run_sim(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.sim.main import run  # noqa: PLC0415
+
+    return run(settings, options)
+
+
+def run_copy(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.copy import run  # noqa: PLC0415
+
+    Home(settings.home).prepare()
+    return run(settings, options)
+
+
+def run_migrate(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.migrate import run  # noqa: PLC0415
 
     return run(settings, options)
 

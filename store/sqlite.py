@@ -45,7 +45,7 @@ class SQLite(Database):
     reuses_ids = True
 
     def __init__(self, url: str, *, checkpointer: bool = False) -> None:
-        self.path = _find_path(url)
+        self.path = find_path(url)
         self.checkpointer = checkpointer
         self._next_truncate: datetime | None = None
         # an old database whose event ids are not unique has no index that finds all duplicates
@@ -199,7 +199,8 @@ def index_columns(connection: Connection, index: str) -> list[str | None]:
     return list(connection.exec_driver_sql("SELECT name FROM pragma_index_info(?)", (index,)).scalars())
 
 
-def _find_path(url: str) -> Path:
+def find_path(url: str) -> Path:
+    """The file that a URL names. Raises `Invalid`."""
     path = url.removeprefix(SCHEME)
     if not path or path == ":memory:" or "\0" in path:
         raise Invalid(f"HEIMDALL_DATABASE_URL {url!r:.200}: use sqlite:///PATH of a file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 
 from core.errors import Invalid
@@ -40,7 +41,8 @@ from store.dead_letters import Cap
 from store.events import write_batch
 from store.findings import FoundPattern, FoundScore
 from store.histogram import Histogram, count_events
-from store.migrations import upgrade_schema
+from store.migrations import read_version, upgrade_schema
+from store.moved import check_in_use
 from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
@@ -80,8 +82,9 @@ def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> 
 
 
 def _open_upgraded(url: str, checkpointer: bool) -> Database:
-    database = _open(url, checkpointer)
+    database = open_database(url, checkpointer=checkpointer)
     try:
+        check_in_use(database)
         upgrade_schema(database)
         if isinstance(database, sqlite.SQLite):
             database.learn_indexes()
@@ -91,13 +94,28 @@ def _open_upgraded(url: str, checkpointer: bool) -> Database:
     return database
 
 
-def _open(url: str, checkpointer: bool) -> Database:
+def open_database(url: str, *, checkpointer: bool = False) -> Database:
+    """Open the database at `url` as it is, without a look at its tables. Raises `Invalid` and `Unavailable`."""
     if url.startswith(sqlite.SCHEME):
         return sqlite.SQLite(url, checkpointer=checkpointer)
     if url.startswith((postgres.SCHEME, "postgres://")):
         return postgres.PostgreSQL(url)
     # a password may be in it, so the value is not shown
     raise Invalid("HEIMDALL_DATABASE_URL: use sqlite:///PATH or postgresql://USER@HOST/NAME")
+
+
+def read_schema_version(url: str) -> str | None:
+    """The version of the schema that the database at `url` has; `None` when it has none of ours. Changes nothing.
+
+    Raises `Invalid` when it is no database or refuses its user, and `Unavailable` when it is away.
+    """
+    if url.startswith(sqlite.SCHEME) and not sqlite.find_path(url).exists():
+        return None
+    try:
+        with closing(open_database(url)) as database, database.reading() as connection:
+            return read_version(connection)
+    except Unusable as error:
+        raise Invalid(str(error)) from error
 
 
 class Store:

@@ -1,0 +1,290 @@
+# ruff: noqa: S608 -- the statements are made of our own names
+"""Moving a SQLite database to PostgreSQL while it is in use.
+
+1. `logs` block by block, each in one transaction of the target; then every block is read back and compared. Meanwhile
+   SQLite's triggers note the blocks in which rows are changed or deleted, and those are copied again.
+2. With SQLite's write lock held, so that whoever stores waits: the last block, then every other table.
+3. Still with the lock, once all of it is committed in PostgreSQL: SQLite's database is marked as moved.
+
+Killed anywhere, the same again goes on: until the last step ends nobody can work with the target.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Table, inspect
+
+from core.clock import utc_now
+from core.errors import Invalid
+from store.copy_lines import Checksum, column_names, log_lines
+from store.copy_target import Block, CopyTarget, block_ids
+from store.database import Unusable
+from store.migrations import upgrade_schema
+from store.moved import COPY, mark_moved, read_moved
+from store.partitions import day_of
+from store.postgres import PostgreSQL
+from store.sqlite import SQLite
+from store.store import open_database
+from store.tables import BLOCK_ROWS, logs, metadata
+
+_CHANGED = f"{COPY}_changes"
+_FEW_BLOCKS = 2  # so many are copied with the lock held
+_LOCK_WAIT_SECONDS = 120.0
+_SHIFT = BLOCK_ROWS.bit_length() - 1
+
+
+class Progress(NamedTuple):
+    """What is being done (`copy`, `check`, `stop`), to how many rows it was, and about how many are left."""
+
+    doing: str
+    rows: int
+    left: int
+
+
+Tell = Callable[[Progress], None]
+
+
+@dataclass
+class Copied:
+    """What was moved. `changed` tells what could not be stored: of each kind how many rows, and the first ids."""
+
+    target: str
+    tables: dict[str, int] = field(default_factory=dict)
+    checksum: str = ""
+    new_ids: int = 0
+    changed: dict[str, list[int]] = field(default_factory=dict)
+    seconds: float = 0.0
+    stopped_seconds: float = 0.0
+
+
+def shown_url(url: str) -> str:
+    """A URL of PostgreSQL without its password."""
+    parts = conninfo_to_dict(url)
+    user, host, port = parts.get("user"), parts.get("host"), parts.get("port")
+    return (
+        f"postgresql://{f'{user}@' if user else ''}{host or ''}{f':{port}' if port else ''}/{parts.get('dbname', '')}"
+    )
+
+
+def copy_database(source_url: str, target_url: str, keep_days: int, tell: Tell) -> Copied:
+    """Move the SQLite database at `source_url` to the PostgreSQL database at `target_url`.
+
+    Raises `Invalid` when they cannot be that, `Conflict` when a copy is running, `Differs` when the target holds
+    something else than was sent, and `Unavailable`. In each case the source stays in use.
+    """
+    try:
+        with closing(open_database(source_url)) as source, closing(open_database(target_url)) as target:
+            if not isinstance(source, SQLite):
+                raise Invalid("HEIMDALL_DATABASE_URL is not SQLite: what is moved is a SQLite database")
+            if not isinstance(target, PostgreSQL):
+                raise Invalid("--to: use postgresql://USER@HOST/NAME")
+            copying = _Copying(source, CopyTarget(target), shown_url(target_url), keep_days, tell)
+            with copying.target.held():
+                return copying.run()
+    except Unusable as error:
+        raise Invalid(str(error)) from error
+
+
+class _Copying:
+    def __init__(self, source: SQLite, target: CopyTarget, shown: str, keep_days: int, tell: Tell) -> None:
+        self.source, self.target = source, target
+        self._shown, self._keep_days, self._tell = shown, keep_days, tell
+        self._blocks: dict[int, Block] = {}
+        self._unchecked: set[int] = set()
+        self._copied_rows = 0
+
+    def run(self) -> Copied:
+        began = time.monotonic()
+        done = Copied(self._shown)
+        with self.source.reading() as connection:
+            moved_to = read_moved(connection)
+        if moved_to is None:
+            self._begin()
+            self._blocks = self.target.read_blocks()
+            self._unchecked = set(self._blocks)
+            with self._reading() as reader:
+                self._catch_up(reader)
+                self._finish(reader, done)
+        else:
+            # killed when all was done but to let go of the target
+            if self.target.read_standing() != (self._read_source(), True):
+                raise Invalid(f"database {self.source.name} was moved to {moved_to} already")
+            self._blocks = self.target.read_blocks()
+            done.tables = self.target.count_tables()
+        self._sum_up(done)
+        self.target.end()
+        done.seconds = time.monotonic() - began
+        return done
+
+    def _begin(self) -> None:
+        """Go on with what the target holds, or begin anew with an empty one."""
+        upgrade_schema(self.source)
+        standing = self.target.read_standing()
+        if standing is None:
+            self.target.begin(self._begin_notes())
+        elif standing[0] != self._read_source():
+            name = self.target.database.name
+            raise Invalid(f"database {name} holds part of another copy, made anew since or elsewhere: use an empty one")
+
+    def _begin_notes(self) -> str:
+        """Have SQLite note which blocks are changed from now on; by what it returns the target knows this copy."""
+        name = str(uuid4())
+        with self.source.writing(_LOCK_WAIT_SECONDS) as connection:
+            for statement in _note_changes():
+                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(f"DELETE FROM {COPY}")
+            connection.exec_driver_sql(f"DELETE FROM {_CHANGED}")
+            connection.exec_driver_sql(f"INSERT INTO {COPY} VALUES (?)", (name,))
+        return name
+
+    def _read_source(self) -> str | None:
+        with self.source.reading() as connection:
+            if not inspect(connection).has_table(COPY):
+                return None
+            return connection.exec_driver_sql(f"SELECT source FROM {COPY}").scalar()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose texts show what is no UTF-8."""
+        with self.source.translated(), closing(sqlite3.connect(self.source.path, isolation_level=None)) as connection:
+            connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+            connection.execute("PRAGMA busy_timeout = 5000")
+            connection.execute("PRAGMA query_only = ON")
+            yield connection
+
+    def _catch_up(self, reader: sqlite3.Connection) -> None:
+        """Copy and compare until little is left."""
+        while True:
+            while (number := self._next_block(reader)) is not None:
+                self._copy_block(reader, number)
+                self._tell(Progress("copy", self._copied_rows, self._left(reader)))
+            self._check()
+            self.target.check_strays(self._blocks)
+            if self._left(reader) <= _FEW_BLOCKS * BLOCK_ROWS:
+                return
+
+    def _next_block(self, reader: sqlite3.Connection) -> int | None:
+        """The next block that is to be copied and gets no new rows; `None` when there is none."""
+        newest = _newest_block(reader)
+        for number in [number for number in self._blocks if number >= newest]:
+            # a copy that was killed near its end has taken it, or all rows were deleted, and ids began anew
+            self._forget(number)
+        # all at once: a query that is not at its end would show the blocks as they were when it began
+        changed = reader.execute(f"SELECT block, changes FROM {_CHANGED} WHERE block < ?", (newest,)).fetchall()
+        for number, changes in changed:
+            self._recopy(reader, number, changes)
+        return _block_from(reader, max(self._blocks, default=None), newest)
+
+    def _recopy(self, reader: sqlite3.Connection, number: int, changes: int) -> None:
+        if number in self._blocks:
+            self._copy_block(reader, number)
+        with self.source.writing(_LOCK_WAIT_SECONDS) as connection:
+            # not when it was changed again meanwhile
+            connection.exec_driver_sql(f"DELETE FROM {_CHANGED} WHERE block = ? AND changes = ?", (number, changes))
+
+    def _copy_block(self, reader: sqlite3.Connection, number: int) -> None:
+        query = f"SELECT {column_names(logs)} FROM logs WHERE id BETWEEN ? AND ? ORDER BY id"
+        sent = log_lines(reader.execute(query, block_ids(number)))
+        today = utc_now().date()
+        self._blocks[number] = self.target.write_block(number, sent, self._days(sent.lines, today), today)
+        self._unchecked.add(number)
+        self._copied_rows += len(sent.lines)
+
+    def _days(self, lines: Sequence[bytes], today: date) -> set[date]:
+        """The days kept that version 7 ids lie in; others belong into the default partition."""
+        low, high = today - timedelta(days=self._keep_days), today + timedelta(days=2)
+        first, behind = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1_000 for day in (low, high))
+        ids = {line.split(b"\t", 2)[1][:15] for line in lines}
+        times = {int(begin[:13].replace(b"-", b""), 16) for begin in ids if begin[14:] == b"7"}
+        return {day_of(ms) for ms in times if first <= ms < behind}
+
+    def _forget(self, number: int) -> None:
+        self.target.drop_block(number)
+        del self._blocks[number]
+        self._unchecked.discard(number)
+
+    def _left(self, reader: sqlite3.Connection) -> int:
+        newest = reader.execute("SELECT max(id) FROM logs").fetchone()[0] or 0
+        last = max(self._blocks, default=None)
+        return max(0, newest - (block_ids(last)[1] if last is not None else 0))
+
+    def _check(self) -> None:
+        """Compare what was not compared since it was copied. Raises `Differs`."""
+        compared = 0
+        for number in sorted(self._unchecked):
+            block = self._blocks[number]
+            self.target.check_block(block)
+            compared += block.rows
+            self._unchecked.discard(number)
+            left = sum(self._blocks[one].rows for one in self._unchecked)
+            self._tell(Progress("check", compared, left))
+
+    def _finish(self, reader: sqlite3.Connection, done: Copied) -> None:
+        """The last part: whoever stores waits for the lock, and what they have not committed they have not promised."""
+        self._tell(Progress("stop", 0, self._left(reader)))
+        with self.source.writing(_LOCK_WAIT_SECONDS) as lock:
+            began = time.monotonic()
+            self._copy_rest(reader)
+            self._check()
+            others = [table for table in metadata.sorted_tables if table is not logs]
+            rows = ((table, _rows(reader, table)) for table in others)
+            done.tables, done.changed = self.target.write_tables(rows, utc_now())
+            mark_moved(lock, self._shown, utc_now())
+        done.stopped_seconds = time.monotonic() - began
+
+    def _copy_rest(self, reader: sqlite3.Connection) -> None:
+        newest = _newest_block(reader)
+        for number in [number for number in self._blocks if number >= newest]:
+            self._forget(number)
+        for (number,) in reader.execute(f"SELECT block FROM {_CHANGED}").fetchall():
+            if number in self._blocks:
+                self._copy_block(reader, number)
+        while (following := _block_from(reader, max(self._blocks, default=None), newest + 1)) is not None:
+            self._copy_block(reader, following)
+
+    def _sum_up(self, done: Copied) -> None:
+        total = Checksum()
+        total.add(f"{block.number} {block.checksum}\n".encode() for block in self._blocks.values())
+        done.checksum = total.text
+        done.new_ids = sum(block.new_ids for block in self._blocks.values())
+        done.changed |= self.target.read_changes()
+        done.tables["logs"] = sum(block.rows for block in self._blocks.values())
+
+
+def _newest_block(reader: sqlite3.Connection) -> int:
+    newest = reader.execute("SELECT max(id) FROM logs").fetchone()[0] or 0
+    return int(newest) // BLOCK_ROWS
+
+
+def _block_from(reader: sqlite3.Connection, last: int | None, end: int) -> int | None:
+    """The first block with rows behind `last` and before `end`: ids of an old database may have wide gaps."""
+    where, values = ("", ()) if last is None else ("WHERE id > ?", (block_ids(last)[1],))
+    first = reader.execute(f"SELECT min(id) FROM logs {where}", values).fetchone()[0]
+    number = None if first is None else int(first) // BLOCK_ROWS
+    return number if number is not None and number < end else None
+
+
+def _rows(reader: sqlite3.Connection, table: Table) -> Iterator[Sequence[Any]]:
+    yield from reader.execute(f'SELECT {column_names(table)} FROM "{table.name}"')
+
+
+def _note_changes() -> Iterator[str]:
+    yield f"CREATE TABLE IF NOT EXISTS {COPY} (source TEXT NOT NULL)"
+    yield f"CREATE TABLE IF NOT EXISTS {_CHANGED} (block INTEGER PRIMARY KEY, changes INTEGER NOT NULL)"
+    for name, what, rows in (("deleted", "DELETE", ("OLD",)), ("updated", "UPDATE", ("OLD", "NEW"))):
+        notes = "".join(
+            f" INSERT INTO {_CHANGED} VALUES ({row}.id >> {_SHIFT}, 1)"
+            " ON CONFLICT (block) DO UPDATE SET changes = changes + 1;"
+            for row in rows
+        )
+        yield f"CREATE TRIGGER IF NOT EXISTS {COPY}_{name} AFTER {what} ON logs BEGIN{notes} END"
