@@ -85,15 +85,8 @@ def parser() -> argparse.ArgumentParser:
     tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
     _add_tls_options(tls)
     add_sim_options(add("sim", run_sim, "Simulate a fleet with faults, and compare what is said of it with what is."))
-    copy = add(
-        "copy", run_copy, "Move the SQLite database to PostgreSQL, while it is in use until shortly before the end."
-    )
-    copy.add_argument("--to", required=True, metavar="URL", help="an empty database, as postgresql://USER@HOST/NAME")
-    copy.add_argument("--yes", action="store_true", help="do not ask first")
-    copy.add_argument("--json", action="store_true", help="print JSON")
-    migrate = add("migrate", run_migrate, "Bring the database's tables up to date, as every command does by itself.")
-    migrate.add_argument("--check", action="store_true", help="only say whether they are, and exit with 1 if not")
-    migrate.add_argument("--json", action="store_true", help="print JSON")
+    _add_copy_options(add("copy", run_copy, "Move the SQLite database to PostgreSQL, while it is in use."))
+    _add_migrate_options(add("migrate", run_migrate, "Bring the database's tables up to date, as each start does."))
     setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
     setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
     return top
@@ -170,6 +163,20 @@ def _add_held_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reason", default="", metavar="TEXT", help="why, for others to read")
     command.add_argument("--end", metavar="ID", help="end one now: what is still broken is then told")
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_copy_options(copy: argparse.ArgumentParser) -> None:
+    copy.add_argument(
+        "--to", required=True, metavar="URL",
+        help="an empty database, postgresql://USER@HOST/NAME, or one in which a copy was begun: it is gone on with",
+    )  # fmt: skip
+    copy.add_argument("--yes", action="store_true", help="do not ask first")
+    copy.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_migrate_options(migrate: argparse.ArgumentParser) -> None:
+    migrate.add_argument("--check", action="store_true", help="only say whether they are; exit with 1 if not")
+    migrate.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_tls_options(tls: argparse.ArgumentParser) -> None:

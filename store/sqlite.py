@@ -6,12 +6,14 @@ import functools
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, case, create_engine, event, func, select, type_coerce
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from core.clock import parse_time, rfc3339
@@ -192,6 +194,20 @@ class SQLite(Database):
             # outside a transaction; it waits for readers at most as long as busy_timeout says
             with self.translated(), self.writer.connect() as connection:
                 _as_sqlite(connection.connection.driver_connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@contextmanager
+def reading_only(path: Path) -> Iterator[Connection]:
+    """The database at `path` as it is: opening it as a `SQLite` would change its journal. Raises `Unavailable`."""
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True))
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except (sqlite3.Error, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise Unavailable(f"database {path} cannot be read: {cause}") from error
+    finally:
+        engine.dispose()
 
 
 def index_columns(connection: Connection, index: str) -> list[str | None]:

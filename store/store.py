@@ -109,9 +109,13 @@ def read_schema_version(url: str) -> str | None:
 
     Raises `Invalid` when it is no database or refuses its user, and `Unavailable` when it is away.
     """
-    if url.startswith(sqlite.SCHEME) and not sqlite.find_path(url).exists():
-        return None
     try:
+        if url.startswith(sqlite.SCHEME):
+            path = sqlite.find_path(url)
+            if not path.exists():
+                return None
+            with sqlite.reading_only(path) as connection:
+                return read_version(connection)
         with closing(open_database(url)) as database, database.reading() as connection:
             return read_version(connection)
     except Unusable as error:
