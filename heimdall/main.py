@@ -60,11 +60,7 @@ def parser() -> argparse.ArgumentParser:
     revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")
     revoke.add_argument("host", metavar="HOST", help="its name")
     revoke.add_argument("--json", action="store_true", help="print JSON")
-    forget = add("forget", run_forget, "Forget hosts: cut them off, and delete what is known of them.")
-    forget.add_argument("hosts", nargs="+", metavar="HOST", help="their names")
-    forget.add_argument("--events", action="store_true", help="delete their events too")
-    forget.add_argument("--yes", action="store_true", help="do not ask first")
-    forget.add_argument("--json", action="store_true", help="print JSON")
+    _add_forget_options(add("forget", run_forget, "Forget hosts: cut them off, and delete what is known of them."))
     rotate = add("rotate", run_rotate, "Ask hosts for new secrets of their own making; list those that have still to.")
     rotate.add_argument("hosts", nargs="*", metavar="HOST", help="which (without any: only list)")
     rotate.add_argument("--all", action="store_true", help="every enrolled host")
@@ -118,6 +114,13 @@ def _add_enroll_options(enroll: argparse.ArgumentParser) -> None:
     )
     enroll.add_argument("--kind", choices=tuple(KINDS), default="linux", help="kind of host (default: %(default)s)")
     enroll.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_forget_options(forget: argparse.ArgumentParser) -> None:
+    forget.add_argument("hosts", nargs="+", metavar="HOST", help="their names")
+    forget.add_argument("--events", action="store_true", help="delete their events too")
+    forget.add_argument("--yes", action="store_true", help="do not ask first")
+    forget.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_key_options(keys: argparse.ArgumentParser) -> None:
@@ -347,7 +350,6 @@ def run_sim(settings: Settings, options: argparse.Namespace) -> int:
 def run_copy(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.copy import run  # noqa: PLC0415
 
-    Home(settings.home).prepare()
     return run(settings, options)
 
 

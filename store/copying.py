@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Table, inspect
 
@@ -33,8 +34,7 @@ from store.migrations import upgrade_schema
 from store.moved import COPY, mark_moved, read_moved
 from store.partitions import day_of
 from store.postgres import PostgreSQL
-from store.sqlite import SQLite
-from store.store import open_database
+from store.sqlite import SCHEME, SQLite, find_path
 from store.tables import BLOCK_ROWS, logs, metadata
 
 _CHANGED = f"{COPY}_changes"
@@ -68,8 +68,13 @@ class Copied:
 
 
 def shown_url(url: str) -> str:
-    """A URL of PostgreSQL without its password."""
-    parts = conninfo_to_dict(url)
+    """A URL of PostgreSQL without its password. Raises `Invalid`, not showing it, when it is none."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise Invalid("--to: use postgresql://USER@HOST/NAME")
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise Invalid("--to: use postgresql://USER@HOST/NAME, options as libpq has them") from None
     user, host, port = parts.get("user"), parts.get("host"), parts.get("port")
     return (
         f"postgresql://{f'{user}@' if user else ''}{host or ''}{f':{port}' if port else ''}/{parts.get('dbname', '')}"
@@ -82,13 +87,14 @@ def copy_database(source_url: str, target_url: str, keep_days: int, tell: Tell) 
     Raises `Invalid` when they cannot be that, `Conflict` when a copy is running, `Differs` when the target holds
     something else than was sent, and `Unavailable`. In each case the source stays in use.
     """
+    if not source_url.startswith(SCHEME):
+        raise Invalid("HEIMDALL_DATABASE_URL is not SQLite: what is moved is a SQLite database")
+    shown = shown_url(target_url)
+    if not find_path(source_url).exists():
+        raise Invalid(f"database {find_path(source_url)} does not exist: there is nothing to move")
     try:
-        with closing(open_database(source_url)) as source, closing(open_database(target_url)) as target:
-            if not isinstance(source, SQLite):
-                raise Invalid("HEIMDALL_DATABASE_URL is not SQLite: what is moved is a SQLite database")
-            if not isinstance(target, PostgreSQL):
-                raise Invalid("--to: use postgresql://USER@HOST/NAME")
-            copying = _Copying(source, CopyTarget(target), shown_url(target_url), keep_days, tell)
+        with closing(SQLite(source_url)) as source, closing(PostgreSQL(target_url)) as target:
+            copying = _Copying(source, CopyTarget(target), shown, keep_days, tell)
             with copying.target.held():
                 return copying.run()
     except Unusable as error:

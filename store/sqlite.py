@@ -197,9 +197,9 @@ class SQLite(Database):
 
 
 @contextmanager
-def reading_only(path: Path) -> Iterator[Connection]:
-    """The database at `path` as it is: opening it as a `SQLite` would change its journal. Raises `Unavailable`."""
-    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True))
+def as_it_is(path: Path) -> Iterator[Connection]:
+    """A look at the database at `path`: opened as a `SQLite` its journal would be changed. Raises `Unavailable`."""
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True))
     try:
         with engine.connect() as connection:
             yield connection

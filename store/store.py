@@ -82,7 +82,7 @@ def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> 
 
 
 def _open_upgraded(url: str, checkpointer: bool) -> Database:
-    database = open_database(url, checkpointer=checkpointer)
+    database = _open(url, checkpointer)
     try:
         check_in_use(database)
         upgrade_schema(database)
@@ -94,8 +94,7 @@ def _open_upgraded(url: str, checkpointer: bool) -> Database:
     return database
 
 
-def open_database(url: str, *, checkpointer: bool = False) -> Database:
-    """Open the database at `url` as it is, without a look at its tables. Raises `Invalid` and `Unavailable`."""
+def _open(url: str, checkpointer: bool) -> Database:
     if url.startswith(sqlite.SCHEME):
         return sqlite.SQLite(url, checkpointer=checkpointer)
     if url.startswith((postgres.SCHEME, "postgres://")):
@@ -114,9 +113,9 @@ def read_schema_version(url: str) -> str | None:
             path = sqlite.find_path(url)
             if not path.exists():
                 return None
-            with sqlite.reading_only(path) as connection:
+            with sqlite.as_it_is(path) as connection:
                 return read_version(connection)
-        with closing(open_database(url)) as database, database.reading() as connection:
+        with closing(_open(url, checkpointer=False)) as database, database.reading() as connection:
             return read_version(connection)
     except Unusable as error:
         raise Invalid(str(error)) from error
