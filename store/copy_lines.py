@@ -62,10 +62,10 @@ class Change(NamedTuple):
 
 
 class LogLines(NamedTuple):
-    """Rows of `logs` as lines, how many of them have another `event_id` than before, and what else was changed."""
+    """Rows of `logs` as lines, which of them have another `event_id` than before, and what else was changed."""
 
     lines: list[bytes]
-    new_ids: int
+    new_ids: set[int]
     changes: list[Change]
 
 
@@ -73,7 +73,7 @@ def log_lines(rows: Iterable[Sequence[Any]]) -> LogLines:
     """Rows of `logs`, in the order of its columns; their texts were decoded with `surrogateescape`."""
     lines: list[bytes] = []
     changes: list[Change] = []
-    new_ids = 0
+    new_ids: set[int] = set()
     read, is_uuid = datetime.fromisoformat, _UUID.fullmatch
     for row in rows:
         try:
@@ -88,7 +88,8 @@ def log_lines(rows: Iterable[Sequence[Any]]) -> LogLines:
             pass
         fitted, what = _fit(row)
         lines.append(_finished(fitted[0], "\0".join(map(str, fitted[1:-1])), fitted[-1]))
-        new_ids += fitted[1] != row[1]
+        if fitted[1] != _as_text(row[1]).lower():
+            new_ids.add(row[0])
         if what:
             changes.append(Change(row[0], str(fitted[3]), what, _held(row)))
     return LogLines(lines, new_ids, changes)

@@ -104,7 +104,7 @@ class CopyTarget:
             lines, moved = self._send_logs(raw, sent.lines)
             checksum = Checksum()
             checksum.add(lines)
-            block = Block(number, len(lines), checksum.text, sent.new_ids + moved)
+            block = Block(number, len(lines), checksum.text, len(sent.new_ids | moved))
             connection.exec_driver_sql(f"INSERT INTO {_BLOCKS} VALUES (%s, %s, %s, %s)", tuple(block))
             with raw.cursor() as cursor:
                 cursor.executemany(
@@ -197,12 +197,12 @@ class CopyTarget:
         connection.exec_driver_sql(f"DELETE FROM {_CHANGES} WHERE log_id BETWEEN %s AND %s", ids)
         connection.exec_driver_sql(f"DELETE FROM {_BLOCKS} WHERE block = %s", (number,))
 
-    def _send_logs(self, raw: psycopg.Connection[Any], lines: list[bytes]) -> tuple[list[bytes], int]:
-        """The lines as they are stored, and how many have another id because theirs is another row's already."""
+    def _send_logs(self, raw: psycopg.Connection[Any], lines: list[bytes]) -> tuple[list[bytes], set[int]]:
+        """The lines as they are stored, and which rows have another id because theirs is another row's already."""
         try:
             with raw.transaction():
                 _copy(raw, logs, lines)
-            return lines, 0
+            return lines, set()
         except psycopg.errors.UniqueViolation:
             lines, moved = _make_unique(raw, lines)
             _copy(raw, logs, lines)
@@ -263,18 +263,18 @@ def _read_lines(raw: psycopg.Connection[Any], query: str) -> Iterator[bytes]:
             yield from (line + b"\n" for line in lines)
 
 
-def _make_unique(raw: psycopg.Connection[Any], lines: Iterable[bytes]) -> tuple[list[bytes], int]:
+def _make_unique(raw: psycopg.Connection[Any], lines: Iterable[bytes]) -> tuple[list[bytes], set[int]]:
     """Rows of an old database may share an id: all but the first get one made of their number."""
     split = [line.split(b"\t", 2) for line in lines]
     ids = [event_id.decode() for _, event_id, _ in split]
     found = raw.execute("SELECT event_id::text FROM logs WHERE event_id = ANY(%s::uuid[])", (ids,))
     taken = {str(row[0]) for row in found}
     made: list[bytes] = []
-    moved = 0
+    moved: set[int] = set()
     for (number, _, rest), event_id in zip(split, ids, strict=True):
         if event_id in taken:
             event_id = str(stable_id("shared", number.decode(), event_id))  # noqa: PLW2901 -- the id that it gets
-            moved += 1
+            moved.add(int(number))
         taken.add(event_id)
         made.append(b"\t".join((number, event_id.encode(), rest)))
     return made, moved

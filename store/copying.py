@@ -176,7 +176,7 @@ class _Copying:
                 self._tell(Progress("copy", self._copied_rows, self._left(reader)))
             self._check()
             self.target.check_strays(self._blocks)
-            if self._left(reader) <= _FEW_BLOCKS * BLOCK_ROWS:
+            if self._is_little_left(reader):
                 return
 
     def _next_block(self, reader: sqlite3.Connection) -> int | None:
@@ -219,7 +219,14 @@ class _Copying:
         del self._blocks[number]
         self._unchecked.discard(number)
 
+    def _is_little_left(self, reader: sqlite3.Connection) -> bool:
+        last = max(self._blocks, default=None)
+        after = block_ids(last)[1] if last is not None else -1
+        query = "SELECT 1 FROM logs WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
+        return reader.execute(query, (after, _FEW_BLOCKS * BLOCK_ROWS)).fetchone() is None
+
     def _left(self, reader: sqlite3.Connection) -> int:
+        """About how many rows are left: ids of an old database may have gaps."""
         newest = reader.execute("SELECT max(id) FROM logs").fetchone()[0] or 0
         last = max(self._blocks, default=None)
         return max(0, newest - (block_ids(last)[1] if last is not None else 0))
