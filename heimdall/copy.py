@@ -30,7 +30,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         done = copy_database(settings.database_url, options.to, settings.keep_days, shown.tell)
     except KeyboardInterrupt:
         shown.end()
-        print("stopped: SQLite stays in use; the same command again goes on from here", file=sys.stderr)
+        print("stopped: the same command again goes on where this one was", file=sys.stderr)
         raise
     finally:
         shown.end()

@@ -177,6 +177,8 @@ class CopyTarget:
         with self.database.writing() as connection:
             for name in (_CHANGES, _BLOCKS, COPY):
                 connection.exec_driver_sql(f"DROP TABLE {name}")
+            # the server itself never looks at `logs` as a whole, and at its parts later
+            connection.exec_driver_sql("ANALYZE")
 
     def read_changes(self) -> dict[str, list[int]]:
         """What rows of `logs` could not be stored with: of each kind how many rows, and the first three ids."""

@@ -117,6 +117,9 @@ class _Copying:
         if moved_to is None:
             self._begin()
             self._blocks = self.target.read_blocks()
+            if self._blocks:
+                # it may have been the last one when it was copied, and have got rows since
+                self._forget(max(self._blocks))
             self._unchecked = set(self._blocks)
             with self._reading() as reader:
                 self._catch_up(reader)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
-from core.errors import Invalid
+from core.errors import Invalid, Unavailable
 from core.messages import Alert
 from store import (
     alerts,
@@ -42,7 +42,7 @@ from store.events import write_batch
 from store.findings import FoundPattern, FoundScore
 from store.histogram import Histogram, count_events
 from store.migrations import read_version, upgrade_schema
-from store.moved import check_in_use
+from store.moved import check_in_use, read_moved
 from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
@@ -145,9 +145,14 @@ class Store:
         self.database.close()
 
     def ping(self) -> None:
-        """Ask the database for nothing. Raises `Unavailable` when it does not answer."""
+        """Ask the database for nothing. Raises `Unavailable` when it does not answer, or was moved elsewhere."""
         with self.database.reading() as connection:
             connection.exec_driver_sql("SELECT 1")
+            moved_to = read_moved(connection)
+        if moved_to is not None:
+            raise Unavailable(
+                f"database {self.database.name} was moved to {moved_to}: set HEIMDALL_DATABASE_URL to that"
+            )
 
     def write(self, batch: WriteBatch) -> Written:
         """Store a batch in one transaction (see `events.write_batch`); dead letters beyond their caps go after it."""
