@@ -85,7 +85,7 @@ def copy_database(source_url: str, target_url: str, keep_days: int, tell: Tell) 
     """Move the SQLite database at `source_url` to the PostgreSQL database at `target_url`.
 
     Raises `Invalid` when they cannot be that, `Conflict` when a copy is running, `Differs` when the target holds
-    something else than was sent, and `Unavailable`. In each case the source stays in use.
+    something else than was sent, and `Unavailable`. The source stays in use until all is copied and compared.
     """
     if not source_url.startswith(SCHEME):
         raise Invalid("HEIMDALL_DATABASE_URL is not SQLite: what is moved is a SQLite database")
@@ -223,26 +223,25 @@ class _Copying:
         self._unchecked.discard(number)
 
     def _is_little_left(self, reader: sqlite3.Connection) -> bool:
-        last = max(self._blocks, default=None)
-        after = block_ids(last)[1] if last is not None else -1
+        last = max(self._blocks, default=-1)
         query = "SELECT 1 FROM logs WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
-        return reader.execute(query, (after, _FEW_BLOCKS * BLOCK_ROWS)).fetchone() is None
+        more = reader.execute(query, (block_ids(last)[1], _FEW_BLOCKS * BLOCK_ROWS)).fetchone()
+        changed = reader.execute(f"SELECT count(*) FROM {_CHANGED} WHERE block <= ?", (last,)).fetchone()[0]
+        return more is None and int(changed) <= _FEW_BLOCKS
 
     def _left(self, reader: sqlite3.Connection) -> int:
         """About how many rows are left: ids of an old database may have gaps."""
         newest = reader.execute("SELECT max(id) FROM logs").fetchone()[0] or 0
-        last = max(self._blocks, default=None)
-        return max(0, newest - (block_ids(last)[1] if last is not None else 0))
+        return max(0, int(newest) - block_ids(max(self._blocks, default=-1))[1])
 
     def _check(self) -> None:
         """Compare what was not compared since it was copied. Raises `Differs`."""
-        compared = 0
+        compared, left = 0, sum(self._blocks[number].rows for number in self._unchecked)
         for number in sorted(self._unchecked):
             block = self._blocks[number]
             self.target.check_block(block)
-            compared += block.rows
             self._unchecked.discard(number)
-            left = sum(self._blocks[one].rows for one in self._unchecked)
+            compared, left = compared + block.rows, left - block.rows
             self._tell(Progress("check", compared, left))
 
     def _finish(self, reader: sqlite3.Connection, done: Copied) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 from heimdall_home import outside, running
 from waiting import wait_until
@@ -161,6 +162,8 @@ def test_an_ingestor_that_runs_refuses_what_comes_and_one_that_starts_ends(new: 
         assert done.returncode == 0, done.stderr
         log = up.home.path / "logs" / "ingest.log"
         wait_until(lambda: f"this database was moved to {new}" in log.read_text(), "the ingestor says so")
+        ready = httpx.get(f"{up.url}/readyz")
+        assert (ready.status_code, f"was moved to {new}" in ready.json()["parts"]["database"]) == (503, True)
         refused = up.run("ingest", "--unshared")
         assert (refused.returncode, f"was moved to {new}: set HEIMDALL_DATABASE_URL" in refused.stderr) == (2, True)
         up.stop()
