@@ -32,7 +32,6 @@ _MADE = (
     f"CREATE TABLE {_CHANGES} (log_id bigint PRIMARY KEY, host text NOT NULL, what text NOT NULL, held bytea NOT NULL)",
 )
 _LETTER_BYTES = 65_536
-_ROWS_AT_ONCE = 5_000
 
 
 class Differs(HeimdallError):
@@ -96,21 +95,20 @@ class CopyTarget:
             rows = connection.exec_driver_sql(f"SELECT block, rows, checksum, new_ids FROM {_BLOCKS} ORDER BY block")
             return {row[0]: Block(*row) for row in rows}
 
-    def write_block(self, number: int, sent: LogLines, days: set[date], today: date) -> Block:
+    def write_block(self, number: int, parts: Iterable[LogLines], days: set[date], today: date) -> Block:
         """Put a block of `logs` in the place of what there is of it, in one transaction."""
         self.database.prepare_days(days, today)
+        checksum, new_ids = Checksum(), 0
         with self._writing() as (connection, raw):
             self._delete_block(connection, number)
-            lines, moved = self._send_logs(raw, sent.lines)
-            checksum = Checksum()
-            checksum.add(lines)
-            block = Block(number, len(lines), checksum.text, len(sent.new_ids | moved))
+            for part in parts:
+                lines, moved = self._send_logs(raw, part.lines)
+                checksum.add(lines)
+                new_ids += len(part.new_ids | moved)
+                with raw.cursor() as cursor:
+                    cursor.executemany(f"INSERT INTO {_CHANGES} VALUES (%s, %s, %s, %s)", part.changes)
+            block = Block(number, checksum.rows, checksum.text, new_ids)
             connection.exec_driver_sql(f"INSERT INTO {_BLOCKS} VALUES (%s, %s, %s, %s)", tuple(block))
-            with raw.cursor() as cursor:
-                cursor.executemany(
-                    f"INSERT INTO {_CHANGES} VALUES (%s, %s, %s, %s)",
-                    [tuple(change) for change in sent.changes],
-                )
         return block
 
     def drop_block(self, number: int) -> None:
@@ -252,8 +250,7 @@ def block_ids(number: int) -> tuple[int, int]:
 def _copy(raw: psycopg.Connection[Any], table: Table, lines: Sequence[bytes]) -> None:
     names = column_names(table)
     with raw.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
-        for start in range(0, len(lines), _ROWS_AT_ONCE):
-            copy.write(b"".join(lines[start : start + _ROWS_AT_ONCE]))
+        copy.write(b"".join(lines))
 
 
 def _read_lines(raw: psycopg.Connection[Any], query: str) -> Iterator[bytes]:

@@ -38,6 +38,7 @@ from store.sqlite import SCHEME, SQLite, find_path
 from store.tables import BLOCK_ROWS, logs, metadata
 
 _CHANGED = f"{COPY}_changes"
+_ROWS_AT_ONCE = 1_000
 _FEW_BLOCKS = 2  # so many are copied with the lock held
 _LOCK_WAIT_SECONDS = 120.0
 _SHIFT = BLOCK_ROWS.bit_length() - 1
@@ -202,19 +203,22 @@ class _Copying:
             connection.exec_driver_sql(f"DELETE FROM {_CHANGED} WHERE block = ? AND changes = ?", (number, changes))
 
     def _copy_block(self, reader: sqlite3.Connection, number: int) -> None:
-        query = f"SELECT {column_names(logs)} FROM logs WHERE id BETWEEN ? AND ? ORDER BY id"
-        sent = log_lines(reader.execute(query, block_ids(number)))
-        today = utc_now().date()
-        self._blocks[number] = self.target.write_block(number, sent, self._days(sent.lines, today), today)
+        ids, today = block_ids(number), utc_now().date()
+        days = self._days(reader, ids, today)
+        found = reader.execute(f"SELECT {column_names(logs)} FROM logs WHERE id BETWEEN ? AND ? ORDER BY id", ids)
+        # not all at once: an event may be large
+        parts = (log_lines(rows) for rows in iter(lambda: found.fetchmany(_ROWS_AT_ONCE), []))
+        self._blocks[number] = block = self.target.write_block(number, parts, days, today)
         self._unchecked.add(number)
-        self._copied_rows += len(sent.lines)
+        self._copied_rows += block.rows
 
-    def _days(self, lines: Sequence[bytes], today: date) -> set[date]:
+    def _days(self, reader: sqlite3.Connection, ids: tuple[int, int], today: date) -> set[date]:
         """The days kept that version 7 ids lie in; others belong into the default partition."""
         low, high = today - timedelta(days=self._keep_days), today + timedelta(days=2)
         first, behind = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1_000 for day in (low, high))
-        ids = {line.split(b"\t", 2)[1][:15] for line in lines}
-        times = {int(begin[:13].replace(b"-", b""), 16) for begin in ids if begin[14:] == b"7"}
+        version_7 = "substr(event_id, 15, 1) = '7' AND length(event_id) = 36"
+        query = f"SELECT DISTINCT substr(event_id, 1, 13) FROM logs WHERE id BETWEEN ? AND ? AND {version_7}"
+        times = {_milliseconds(begin) for (begin,) in reader.execute(query, ids)}
         return {day_of(ms) for ms in times if first <= ms < behind}
 
     def _forget(self, number: int) -> None:
@@ -274,6 +278,14 @@ class _Copying:
         done.new_ids = sum(block.new_ids for block in self._blocks.values())
         done.changed |= self.target.read_changes()
         done.tables["logs"] = sum(block.rows for block in self._blocks.values())
+
+
+def _milliseconds(begin: str) -> int:
+    """Those that a version 7 id begins with; -1 when it is some text of an old database."""
+    try:
+        return int(begin.replace("-", ""), 16)
+    except ValueError:
+        return -1
 
 
 def _newest_block(reader: sqlite3.Connection) -> int:
