@@ -13,35 +13,31 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import Table, inspect
+from sqlalchemy import inspect
 
 from core.clock import utc_now
 from core.errors import Invalid
 from store.copy_lines import Checksum, column_names, log_lines
+from store.copy_source import CHANGED, block_from, find_days, newest_block, note_changes, open_reader, read_rows
 from store.copy_target import Block, CopyTarget, block_ids
 from store.database import Unusable
 from store.migrations import upgrade_schema
 from store.moved import COPY, mark_moved, read_moved
-from store.partitions import day_of
 from store.postgres import PostgreSQL
 from store.sqlite import SCHEME, SQLite, find_path
 from store.tables import BLOCK_ROWS, logs, metadata
 
-_CHANGED = f"{COPY}_changes"
 _ROWS_AT_ONCE = 1_000
 _FEW_BLOCKS = 2  # so many are copied with the lock held
 _LOCK_WAIT_SECONDS = 120.0
-_SHIFT = BLOCK_ROWS.bit_length() - 1
 
 
 class Progress(NamedTuple):
@@ -122,7 +118,7 @@ class _Copying:
                 # it may have been the last one when it was copied, and have got rows since
                 self._forget(max(self._blocks))
             self._unchecked = set(self._blocks)
-            with self._reading() as reader:
+            with self.source.translated(), closing(open_reader(self.source.path)) as reader:
                 self._catch_up(reader)
                 self._finish(reader, done)
         else:
@@ -150,10 +146,10 @@ class _Copying:
         """Have SQLite note which blocks are changed from now on; by what it returns the target knows this copy."""
         name = str(uuid4())
         with self.source.writing(_LOCK_WAIT_SECONDS) as connection:
-            for statement in _note_changes():
+            for statement in note_changes():
                 connection.exec_driver_sql(statement)
             connection.exec_driver_sql(f"DELETE FROM {COPY}")
-            connection.exec_driver_sql(f"DELETE FROM {_CHANGED}")
+            connection.exec_driver_sql(f"DELETE FROM {CHANGED}")
             connection.exec_driver_sql(f"INSERT INTO {COPY} VALUES (?)", (name,))
         return name
 
@@ -162,15 +158,6 @@ class _Copying:
             if not inspect(connection).has_table(COPY):
                 return None
             return connection.exec_driver_sql(f"SELECT source FROM {COPY}").scalar()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose texts show what is no UTF-8."""
-        with self.source.translated(), closing(sqlite3.connect(self.source.path, isolation_level=None)) as connection:
-            connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
-            connection.execute("PRAGMA busy_timeout = 5000")
-            connection.execute("PRAGMA query_only = ON")
-            yield connection
 
     def _catch_up(self, reader: sqlite3.Connection) -> None:
         """Copy and compare until little is left."""
@@ -185,41 +172,32 @@ class _Copying:
 
     def _next_block(self, reader: sqlite3.Connection) -> int | None:
         """The next block that is to be copied and gets no new rows; `None` when there is none."""
-        newest = _newest_block(reader)
+        newest = newest_block(reader)
         for number in [number for number in self._blocks if number >= newest]:
             # a copy that was killed near its end has taken it, or all rows were deleted, and ids began anew
             self._forget(number)
         # all at once: a query that is not at its end would show the blocks as they were when it began
-        changed = reader.execute(f"SELECT block, changes FROM {_CHANGED} WHERE block < ?", (newest,)).fetchall()
+        changed = reader.execute(f"SELECT block, changes FROM {CHANGED} WHERE block < ?", (newest,)).fetchall()
         for number, changes in changed:
             self._recopy(reader, number, changes)
-        return _block_from(reader, max(self._blocks, default=None), newest)
+        return block_from(reader, max(self._blocks, default=None), newest)
 
     def _recopy(self, reader: sqlite3.Connection, number: int, changes: int) -> None:
         if number in self._blocks:
             self._copy_block(reader, number)
         with self.source.writing(_LOCK_WAIT_SECONDS) as connection:
             # not when it was changed again meanwhile
-            connection.exec_driver_sql(f"DELETE FROM {_CHANGED} WHERE block = ? AND changes = ?", (number, changes))
+            connection.exec_driver_sql(f"DELETE FROM {CHANGED} WHERE block = ? AND changes = ?", (number, changes))
 
     def _copy_block(self, reader: sqlite3.Connection, number: int) -> None:
         ids, today = block_ids(number), utc_now().date()
-        days = self._days(reader, ids, today)
+        days = find_days(reader, ids, today, self._keep_days)
         found = reader.execute(f"SELECT {column_names(logs)} FROM logs WHERE id BETWEEN ? AND ? ORDER BY id", ids)
         # not all at once: an event may be large
         parts = (log_lines(rows) for rows in iter(lambda: found.fetchmany(_ROWS_AT_ONCE), []))
         self._blocks[number] = block = self.target.write_block(number, parts, days, today)
         self._unchecked.add(number)
         self._copied_rows += block.rows
-
-    def _days(self, reader: sqlite3.Connection, ids: tuple[int, int], today: date) -> set[date]:
-        """The days kept that version 7 ids lie in; others belong into the default partition."""
-        low, high = today - timedelta(days=self._keep_days), today + timedelta(days=2)
-        first, behind = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1_000 for day in (low, high))
-        version_7 = "substr(event_id, 15, 1) = '7' AND length(event_id) = 36"
-        query = f"SELECT DISTINCT substr(event_id, 1, 13) FROM logs WHERE id BETWEEN ? AND ? AND {version_7}"
-        times = {_milliseconds(begin) for (begin,) in reader.execute(query, ids)}
-        return {day_of(ms) for ms in times if first <= ms < behind}
 
     def _forget(self, number: int) -> None:
         self.target.drop_block(number)
@@ -230,7 +208,7 @@ class _Copying:
         last = max(self._blocks, default=-1)
         query = "SELECT 1 FROM logs WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
         more = reader.execute(query, (block_ids(last)[1], _FEW_BLOCKS * BLOCK_ROWS)).fetchone()
-        changed = reader.execute(f"SELECT count(*) FROM {_CHANGED} WHERE block <= ?", (last,)).fetchone()[0]
+        changed = reader.execute(f"SELECT count(*) FROM {CHANGED} WHERE block <= ?", (last,)).fetchone()[0]
         return more is None and int(changed) <= _FEW_BLOCKS
 
     def _left(self, reader: sqlite3.Connection) -> int:
@@ -256,19 +234,19 @@ class _Copying:
             self._copy_rest(reader)
             self._check()
             others = [table for table in metadata.sorted_tables if table is not logs]
-            rows = ((table, _rows(reader, table)) for table in others)
+            rows = ((table, read_rows(reader, table)) for table in others)
             done.tables, done.changed = self.target.write_tables(rows, utc_now())
             mark_moved(lock, self._shown, utc_now())
         done.stopped_seconds = time.monotonic() - began
 
     def _copy_rest(self, reader: sqlite3.Connection) -> None:
-        newest = _newest_block(reader)
+        newest = newest_block(reader)
         for number in [number for number in self._blocks if number >= newest]:
             self._forget(number)
-        for (number,) in reader.execute(f"SELECT block FROM {_CHANGED}").fetchall():
+        for (number,) in reader.execute(f"SELECT block FROM {CHANGED}").fetchall():
             if number in self._blocks:
                 self._copy_block(reader, number)
-        while (following := _block_from(reader, max(self._blocks, default=None), newest + 1)) is not None:
+        while (following := block_from(reader, max(self._blocks, default=None), newest + 1)) is not None:
             self._copy_block(reader, following)
 
     def _sum_up(self, done: Copied) -> None:
@@ -278,40 +256,3 @@ class _Copying:
         done.new_ids = sum(block.new_ids for block in self._blocks.values())
         done.changed |= self.target.read_changes()
         done.tables["logs"] = sum(block.rows for block in self._blocks.values())
-
-
-def _milliseconds(begin: str) -> int:
-    """Those that a version 7 id begins with; -1 when it is some text of an old database."""
-    try:
-        return int(begin.replace("-", ""), 16)
-    except ValueError:
-        return -1
-
-
-def _newest_block(reader: sqlite3.Connection) -> int:
-    newest = reader.execute("SELECT max(id) FROM logs").fetchone()[0] or 0
-    return int(newest) // BLOCK_ROWS
-
-
-def _block_from(reader: sqlite3.Connection, last: int | None, end: int) -> int | None:
-    """The first block with rows behind `last` and before `end`: ids of an old database may have wide gaps."""
-    where, values = ("", ()) if last is None else ("WHERE id > ?", (block_ids(last)[1],))
-    first = reader.execute(f"SELECT min(id) FROM logs {where}", values).fetchone()[0]
-    number = None if first is None else int(first) // BLOCK_ROWS
-    return number if number is not None and number < end else None
-
-
-def _rows(reader: sqlite3.Connection, table: Table) -> Iterator[Sequence[Any]]:
-    yield from reader.execute(f'SELECT {column_names(table)} FROM "{table.name}"')
-
-
-def _note_changes() -> Iterator[str]:
-    yield f"CREATE TABLE IF NOT EXISTS {COPY} (source TEXT NOT NULL)"
-    yield f"CREATE TABLE IF NOT EXISTS {_CHANGED} (block INTEGER PRIMARY KEY, changes INTEGER NOT NULL)"
-    for name, what, rows in (("deleted", "DELETE", ("OLD",)), ("updated", "UPDATE", ("OLD", "NEW"))):
-        notes = "".join(
-            f" INSERT INTO {_CHANGED} VALUES ({row}.id >> {_SHIFT}, 1)"
-            " ON CONFLICT (block) DO UPDATE SET changes = changes + 1;"
-            for row in rows
-        )
-        yield f"CREATE TRIGGER IF NOT EXISTS {COPY}_{name} AFTER {what} ON logs BEGIN{notes} END"
