@@ -59,6 +59,19 @@ def test_a_new_database_is_made_and_another_look_finds_it_up_to_date(typed: Type
     assert typed("migrate").stdout == f"schema {HEAD}, as before\n"
 
 
+def test_an_older_database_is_looked_at_first_and_then_upgraded(
+    typed: Typed, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("store.migrations.HEAD", "0009")
+        open_store(url).close()
+    for _ in range(2):
+        looked = typed("migrate", "--check", "--json")
+        assert (looked.returncode, json.loads(looked.stdout)["schema"]) == (1, "0009"), "a look changes nothing"
+    assert typed("migrate").stdout == f"schema {HEAD}, upgraded from 0009\n"
+    assert typed("migrate", "--check").returncode == 0
+
+
 def test_an_older_program_stops_at_a_newer_schema_and_says_what_to_do(typed: Typed, url: str) -> None:
     set_version(url, "9999")
     looked = typed("migrate", "--check")

@@ -90,6 +90,12 @@ def write_blocks(store: Store, blocks: float, host: str = "web-01") -> None:
         left -= 4_096
 
 
+def delete_events(store: Store, host: str) -> None:
+    newest = store.forgetting.newest_event()
+    while newest != -1:
+        _, newest = store.forgetting.delete_events(host, newest)
+
+
 def counts(store: Store) -> dict[str, int]:
     with store.database.reading() as connection:
         return {
@@ -196,23 +202,35 @@ def test_what_is_deleted_meanwhile_is_not_in_the_copy(source: Store, old: str, n
     write_blocks(source, 1.2, "gone")
     write_blocks(source, 1.2, "kept")
 
-    def forget() -> None:
-        newest = source.forgetting.newest_event()
-        while newest != -1:
-            _, newest = source.forgetting.delete_events("gone", newest)
-
-    done = copied(old, new, at_first("check", forget))
+    done = copied(old, new, at_first("check", lambda: delete_events(source, "gone")))
     assert done.tables["logs"] == int(1.2 * BLOCK_ROWS)
     assert events_of(new) == all_events(source)
+
+
+def test_many_blocks_that_are_changed_meanwhile_are_copied_before_anybody_has_to_wait(
+    source: Store, old: str, new: str
+) -> None:
+    for _ in range(5):
+        write_blocks(source, 0.9, "kept")
+        write_blocks(source, 0.1, "gone")
+    told: list[Progress] = []
+    forget = at_first("check", lambda: delete_events(source, "gone"))
+
+    def tell(progress: Progress) -> None:
+        told.append(progress)
+        forget(progress)
+
+    copied(old, new, tell)
+    assert events_of(new) == all_events(source)
+    compared = [one.rows for one in told[[one.doing for one in told].index("stop") :]]
+    assert max(compared) <= 2 * BLOCK_ROWS
 
 
 def test_ids_that_begin_anew_meanwhile_are_those_of_the_copy(source: Store, old: str, new: str) -> None:
     write_blocks(source, 2.2, "gone")
 
     def forget() -> None:
-        newest = source.forgetting.newest_event()
-        while newest != -1:
-            _, newest = source.forgetting.delete_events("gone", newest)
+        delete_events(source, "gone")
         write_blocks(source, 1.1, "anew")
 
     copied(old, new, at_first("check", forget))
