@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Double, Integer, LargeBinary, Table
 
-from core.clock import parse_time, rfc3339
+from core.clock import rfc3339
 from core.errors import Invalid
 from core.ids import ingested_id
-from store.columns import Moment
+from store.columns import Moment, read_time
 
 NULL = r"\N"
 LOST_TEXT = "a text holds NUL or no Unicode"
@@ -144,8 +144,9 @@ def _plain(text: str) -> str:
 
 
 def _readable(value: object) -> str | None:
+    """A stored time in our own form, `None` when it cannot be read. What has that form is quick."""
     try:
-        return rfc3339(parse_time(value))  # type: ignore[arg-type]
+        return rfc3339(read_time(value))  # type: ignore[arg-type]
     except Invalid:
         return None
 
@@ -192,7 +193,7 @@ class TableLines:
         plain = _plain(text)
         if plain != text:
             self.replaced += 1
-        return _ESCAPED.sub(lambda found: _ESCAPES[found[0]], plain)
+        return _ESCAPED.sub(lambda found: _ESCAPES[found[0]], plain) if _ESCAPED.search(plain) else plain
 
 
 def compared_columns(table: Table) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 import psycopg
@@ -32,6 +33,7 @@ _MADE = (
     f"CREATE TABLE {_CHANGES} (log_id bigint PRIMARY KEY, host text NOT NULL, what text NOT NULL, held bytea NOT NULL)",
 )
 _LETTER_BYTES = 65_536
+_ROWS_AT_ONCE = 200
 
 
 class Differs(HeimdallError):
@@ -212,9 +214,10 @@ class CopyTarget:
         table, sent, stored = encoder.table, Checksum(), Checksum()
         names = column_names(table)
         with raw.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
-            for line, compared in encoder.encode(rows):
-                copy.write(line)
-                sent.add((compared,))
+            encoded = encoder.encode(rows)
+            while part := list(islice(encoded, _ROWS_AT_ONCE)):
+                copy.write(b"".join(line for line, _ in part))
+                sent.add(compared for _, compared in part)
         stored.add(_read_lines(raw, f'SELECT {compared_columns(table)} FROM "{table.name}"'))
         if (sent.rows, sent.text) != (stored.rows, stored.text):
             raise Differs(
