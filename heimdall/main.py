@@ -60,11 +60,7 @@ def parser() -> argparse.ArgumentParser:
     revoke = add("revoke", run_revoke, "Cut a host off at the broker, at once.")
     revoke.add_argument("host", metavar="HOST", help="its name")
     revoke.add_argument("--json", action="store_true", help="print JSON")
-    forget = add("forget", run_forget, "Forget hosts: cut them off, and delete what is known of them.")
-    forget.add_argument("hosts", nargs="+", metavar="HOST", help="their names")
-    forget.add_argument("--events", action="store_true", help="delete their events too")
-    forget.add_argument("--yes", action="store_true", help="do not ask first")
-    forget.add_argument("--json", action="store_true", help="print JSON")
+    _add_forget_options(add("forget", run_forget, "Forget hosts: cut them off, and delete what is known of them."))
     rotate = add("rotate", run_rotate, "Ask hosts for new secrets of their own making; list those that have still to.")
     rotate.add_argument("hosts", nargs="*", metavar="HOST", help="which (without any: only list)")
     rotate.add_argument("--all", action="store_true", help="every enrolled host")
@@ -85,6 +81,8 @@ def parser() -> argparse.ArgumentParser:
     tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
     _add_tls_options(tls)
     add_sim_options(add("sim", run_sim, "Simulate a fleet with faults, and compare what is said of it with what is."))
+    _add_copy_options(add("copy", run_copy, "Move the SQLite database to PostgreSQL, while it is in use."))
+    _add_migrate_options(add("migrate", run_migrate, "Bring the database's tables up to date, as each start does."))
     setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
     setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
     return top
@@ -116,6 +114,13 @@ def _add_enroll_options(enroll: argparse.ArgumentParser) -> None:
     )
     enroll.add_argument("--kind", choices=tuple(KINDS), default="linux", help="kind of host (default: %(default)s)")
     enroll.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_forget_options(forget: argparse.ArgumentParser) -> None:
+    forget.add_argument("hosts", nargs="+", metavar="HOST", help="their names")
+    forget.add_argument("--events", action="store_true", help="delete their events too")
+    forget.add_argument("--yes", action="store_true", help="do not ask first")
+    forget.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_key_options(keys: argparse.ArgumentParser) -> None:
@@ -161,6 +166,20 @@ def _add_held_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reason", default="", metavar="TEXT", help="why, for others to read")
     command.add_argument("--end", metavar="ID", help="end one now: what is still broken is then told")
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_copy_options(copy: argparse.ArgumentParser) -> None:
+    copy.add_argument(
+        "--to", required=True, metavar="URL",
+        help="an empty database, postgresql://USER@HOST/NAME, or one in which a copy was begun: it is gone on with",
+    )  # fmt: skip
+    copy.add_argument("--yes", action="store_true", help="do not ask first")
+    copy.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_migrate_options(migrate: argparse.ArgumentParser) -> None:
+    migrate.add_argument("--check", action="store_true", help="only say whether they are; exit with 1 if not")
+    migrate.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_tls_options(tls: argparse.ArgumentParser) -> None:
@@ -324,6 +343,18 @@ def run_tls(settings: Settings, options: argparse.Namespace) -> int:
 
 def run_sim(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.sim.main import run  # noqa: PLC0415
+
+    return run(settings, options)
+
+
+def run_copy(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.copy import run  # noqa: PLC0415
+
+    return run(settings, options)
+
+
+def run_migrate(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.migrate import run  # noqa: PLC0415
 
     return run(settings, options)
 

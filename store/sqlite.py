@@ -6,12 +6,14 @@ import functools
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, case, create_engine, event, func, select, type_coerce
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from core.clock import parse_time, rfc3339
@@ -45,7 +47,7 @@ class SQLite(Database):
     reuses_ids = True
 
     def __init__(self, url: str, *, checkpointer: bool = False) -> None:
-        self.path = _find_path(url)
+        self.path = find_path(url)
         self.checkpointer = checkpointer
         self._next_truncate: datetime | None = None
         # an old database whose event ids are not unique has no index that finds all duplicates
@@ -194,12 +196,27 @@ class SQLite(Database):
                 _as_sqlite(connection.connection.driver_connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+@contextmanager
+def as_it_is(path: Path) -> Iterator[Connection]:
+    """A look at the database at `path`: opened as a `SQLite` its journal would be changed. Raises `Unavailable`."""
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True))
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except (sqlite3.Error, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise Unavailable(f"database {path} cannot be read: {cause}") from error
+    finally:
+        engine.dispose()
+
+
 def index_columns(connection: Connection, index: str) -> list[str | None]:
     """The columns of an index, `None` for an expression."""
     return list(connection.exec_driver_sql("SELECT name FROM pragma_index_info(?)", (index,)).scalars())
 
 
-def _find_path(url: str) -> Path:
+def find_path(url: str) -> Path:
+    """The file that a URL names. Raises `Invalid`."""
     path = url.removeprefix(SCHEME)
     if not path or path == ":memory:" or "\0" in path:
         raise Invalid(f"HEIMDALL_DATABASE_URL {url!r:.200}: use sqlite:///PATH of a file")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 
-from core.errors import Invalid
+from core.errors import Invalid, Unavailable
 from core.messages import Alert
 from store import (
     alerts,
@@ -40,7 +41,8 @@ from store.dead_letters import Cap
 from store.events import write_batch
 from store.findings import FoundPattern, FoundScore
 from store.histogram import Histogram, count_events
-from store.migrations import upgrade_schema
+from store.migrations import read_version, upgrade_schema
+from store.moved import check_in_use, read_moved
 from store.renewal import NewSecret, Visit
 from store.rows import (
     AuditEntry,
@@ -82,6 +84,7 @@ def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> 
 def _open_upgraded(url: str, checkpointer: bool) -> Database:
     database = _open(url, checkpointer)
     try:
+        check_in_use(database)
         upgrade_schema(database)
         if isinstance(database, sqlite.SQLite):
             database.learn_indexes()
@@ -98,6 +101,24 @@ def _open(url: str, checkpointer: bool) -> Database:
         return postgres.PostgreSQL(url)
     # a password may be in it, so the value is not shown
     raise Invalid("HEIMDALL_DATABASE_URL: use sqlite:///PATH or postgresql://USER@HOST/NAME")
+
+
+def read_schema_version(url: str) -> str | None:
+    """The version of the schema that the database at `url` has; `None` when it has none of ours. Changes nothing.
+
+    Raises `Invalid` when it is no database or refuses its user, and `Unavailable` when it is away.
+    """
+    try:
+        if url.startswith(sqlite.SCHEME):
+            path = sqlite.find_path(url)
+            if not path.exists():
+                return None
+            with sqlite.as_it_is(path) as connection:
+                return read_version(connection)
+        with closing(_open(url, checkpointer=False)) as database, database.reading() as connection:
+            return read_version(connection)
+    except Unusable as error:
+        raise Invalid(str(error)) from error
 
 
 class Store:
@@ -124,9 +145,14 @@ class Store:
         self.database.close()
 
     def ping(self) -> None:
-        """Ask the database for nothing. Raises `Unavailable` when it does not answer."""
+        """Ask the database for nothing. Raises `Unavailable` when it does not answer, or was moved elsewhere."""
         with self.database.reading() as connection:
             connection.exec_driver_sql("SELECT 1")
+            moved_to = read_moved(connection)
+        if moved_to is not None:
+            raise Unavailable(
+                f"database {self.database.name} was moved to {moved_to}: set HEIMDALL_DATABASE_URL to that"
+            )
 
     def write(self, batch: WriteBatch) -> Written:
         """Store a batch in one transaction (see `events.write_batch`); dead letters beyond their caps go after it."""

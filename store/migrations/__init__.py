@@ -25,17 +25,18 @@ def upgrade_schema(database: Database) -> None:
     """
     # most starts end here, without the import of alembic
     with database.reading() as connection:
-        if _read_version(connection) == HEAD:
+        if read_version(connection) == HEAD:
             return
     with database.writing(wait_seconds=_WAIT_SECONDS) as connection:
         database.lock(connection, "schema")
         # another process may have done it while this one waited
-        version = _read_version(connection)
+        version = read_version(connection)
         if version != HEAD:
             _run(connection, version, database.name)
 
 
-def _read_version(connection: Connection) -> str | None:
+def read_version(connection: Connection) -> str | None:
+    """The version of the schema that a database has; `None` when it has none of ours."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     version = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()  # noqa: S608 -- our name
