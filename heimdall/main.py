@@ -12,6 +12,7 @@ from core.errors import Invalid
 from core.home import Home
 from core.settings import Settings, load
 from heimdall.agent import MEANING, fill_agent
+from heimdall.backup_options import BACKUP, RESTORE, add_backup_options
 from heimdall.command import DONE, add_command, add_commands, make_parser, run_command
 from heimdall.sigma_rules import add_rule_options
 from heimdall.sim.options import add_sim_options
@@ -61,10 +62,7 @@ def parser() -> argparse.ArgumentParser:
     revoke.add_argument("host", metavar="HOST", help="its name")
     revoke.add_argument("--json", action="store_true", help="print JSON")
     forget = add("forget", run_forget, "Forget hosts: cut them off, and delete what is known of them.")
-    forget.add_argument("hosts", nargs="+", metavar="HOST", help="their names")
-    forget.add_argument("--events", action="store_true", help="delete their events too")
-    forget.add_argument("--yes", action="store_true", help="do not ask first")
-    forget.add_argument("--json", action="store_true", help="print JSON")
+    _add_forget_options(forget)
     rotate = add("rotate", run_rotate, "Ask hosts for new secrets of their own making; list those that have still to.")
     rotate.add_argument("hosts", nargs="*", metavar="HOST", help="which (without any: only list)")
     rotate.add_argument("--all", action="store_true", help="every enrolled host")
@@ -84,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     _add_held_options(maintenance)
     tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
     _add_tls_options(tls)
+    add_backup_options(add("backup", run_backup, BACKUP), add("restore", run_restore, RESTORE))
     add_sim_options(add("sim", run_sim, "Simulate a fleet with faults, and compare what is said of it with what is."))
     setup = add("setup", run_setup, "Write configuration, identities and keys for containers, then end.")
     setup.add_argument("--broker-folder", metavar="FOLDER", help="where the broker's container reads its files")
@@ -116,6 +115,13 @@ def _add_enroll_options(enroll: argparse.ArgumentParser) -> None:
     )
     enroll.add_argument("--kind", choices=tuple(KINDS), default="linux", help="kind of host (default: %(default)s)")
     enroll.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_forget_options(forget: argparse.ArgumentParser) -> None:
+    forget.add_argument("hosts", nargs="+", metavar="HOST", help="their names")
+    forget.add_argument("--events", action="store_true", help="delete their events too")
+    forget.add_argument("--yes", action="store_true", help="do not ask first")
+    forget.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_key_options(keys: argparse.ArgumentParser) -> None:
@@ -320,6 +326,18 @@ def run_tls(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.tls import run  # noqa: PLC0415
 
     return run(settings, Home(settings.home), options)
+
+
+def run_backup(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.backup import run  # noqa: PLC0415
+
+    return run(settings, options)
+
+
+def run_restore(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.restore import run  # noqa: PLC0415
+
+    return run(settings, options)
 
 
 def run_sim(settings: Settings, options: argparse.Namespace) -> int:

@@ -134,7 +134,7 @@ class PostgreSQL(Database):
 
     def insert_events(self, connection: Connection, rows: Sequence[EventRow]) -> set[str] | None:
         """See `Database.insert_events`: COPY into a staging table, and from there what is new."""
-        with _as_psycopg(connection.connection.driver_connection).cursor() as cursor:
+        with as_psycopg(connection.connection.driver_connection).cursor() as cursor:
             cursor.execute(_STAGE)
             with cursor.copy(f"COPY heimdall_staging ({_COLUMNS}) FROM STDIN") as copy:
                 for row in rows:
@@ -150,12 +150,12 @@ class PostgreSQL(Database):
         arrays = ", ".join(f"%s::{kind}[]" for kind in _ARRAYS[table])
         statement = f"{upserts.INTO[table]} SELECT * FROM unnest({arrays}){upserts.ON_CONFLICT[table]}"
         columns = [_as_array(column) for column in zip(*rows, strict=True)]
-        _as_psycopg(connection.connection.driver_connection).execute(statement, columns)
+        as_psycopg(connection.connection.driver_connection).execute(statement, columns)
 
     def advance_beats(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
         """See `Database.advance_beats`."""
         columns = [_as_array(column) for column in zip(*rows, strict=True)]
-        advanced = _as_psycopg(connection.connection.driver_connection).execute(_ADVANCE_BEATS, columns)
+        advanced = as_psycopg(connection.connection.driver_connection).execute(_ADVANCE_BEATS, columns)
         if advanced.rowcount == len(rows):
             return set()
         return {row[0] for row in rows}.difference(host for (host,) in advanced)
@@ -223,7 +223,7 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _as_psycopg(connection: Any) -> psycopg.Connection[Any]:
+def as_psycopg(connection: Any) -> psycopg.Connection[Any]:
     """The driver's own connection, for COPY."""
     if not isinstance(connection, psycopg.Connection):
         raise TypeError(f"{type(connection).__name__} is not a connection of psycopg")

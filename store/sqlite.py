@@ -45,7 +45,7 @@ class SQLite(Database):
     reuses_ids = True
 
     def __init__(self, url: str, *, checkpointer: bool = False) -> None:
-        self.path = _find_path(url)
+        self.path = find_path(url)
         self.checkpointer = checkpointer
         self._next_truncate: datetime | None = None
         # an old database whose event ids are not unique has no index that finds all duplicates
@@ -77,7 +77,7 @@ class SQLite(Database):
         """Write-ahead logging, which the file remembers; changing to it does not wait for locks by itself."""
         deadline = time.monotonic() + WAIT_SECONDS
         with self.writer.connect() as connection:
-            raw = _as_sqlite(connection.connection.driver_connection)
+            raw = as_sqlite(connection.connection.driver_connection)
             while True:
                 try:
                     mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -116,7 +116,7 @@ class SQLite(Database):
         return {row.event_id for row in fresh} if inserted is None and adopted else inserted
 
     def _insert_new(self, connection: Connection, rows: Sequence[EventRow]) -> set[str] | None:
-        cursor = _as_sqlite(connection.connection.driver_connection).cursor()
+        cursor = as_sqlite(connection.connection.driver_connection).cursor()
         if self._ids_unique:
             cursor.execute("SAVEPOINT events")
             cursor.executemany(_INSERT, rows)
@@ -137,11 +137,11 @@ class SQLite(Database):
         """See `Database.upsert`."""
         places = ", ".join("?" * len(rows[0]))
         statement = f"{upserts.INTO[table]} VALUES ({places}){upserts.ON_CONFLICT[table]}"
-        _as_sqlite(connection.connection.driver_connection).executemany(statement, rows)
+        as_sqlite(connection.connection.driver_connection).executemany(statement, rows)
 
     def advance_beats(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
         """See `Database.advance_beats`: what is left has no repetition of a newest beat, which counts nothing."""
-        cursor = _as_sqlite(connection.connection.driver_connection).cursor()
+        cursor = as_sqlite(connection.connection.driver_connection).cursor()
         cursor.executemany(_ADVANCE_BEATS, rows)
         left = {row[0]: row[1:3] for row in rows}
         if cursor.rowcount == len(rows):
@@ -191,7 +191,7 @@ class SQLite(Database):
             self._next_truncate = now + _WAL_RETRY
             # outside a transaction; it waits for readers at most as long as busy_timeout says
             with self.translated(), self.writer.connect() as connection:
-                _as_sqlite(connection.connection.driver_connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                as_sqlite(connection.connection.driver_connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def index_columns(connection: Connection, index: str) -> list[str | None]:
@@ -199,7 +199,7 @@ def index_columns(connection: Connection, index: str) -> list[str | None]:
     return list(connection.exec_driver_sql("SELECT name FROM pragma_index_info(?)", (index,)).scalars())
 
 
-def _find_path(url: str) -> Path:
+def find_path(url: str) -> Path:
     path = url.removeprefix(SCHEME)
     if not path or path == ":memory:" or "\0" in path:
         raise Invalid(f"HEIMDALL_DATABASE_URL {url!r:.200}: use sqlite:///PATH of a file")
@@ -266,7 +266,7 @@ def _readable_time_or_null(value: object) -> str | None:
         return None
 
 
-def _as_sqlite(connection: Any) -> sqlite3.Connection:
+def as_sqlite(connection: Any) -> sqlite3.Connection:
     """The driver's own connection: SQLAlchemy's layers cost more than the insert does."""
     if not isinstance(connection, sqlite3.Connection):
         raise TypeError(f"{type(connection).__name__} is not a connection of sqlite3")
@@ -287,7 +287,7 @@ def _begin_write(connection: Connection) -> None:
     SQLite's own waiting sleeps up to 100 ms between tries and so meets the short gaps between the transactions
     of a busy ingestor by chance alone: an operator's login would wait for seconds.
     """
-    raw = _as_sqlite(connection.connection.driver_connection)
+    raw = as_sqlite(connection.connection.driver_connection)
     deadline = time.monotonic() + connection.get_execution_options().get("wait_seconds", WAIT_SECONDS)
     raw.execute("PRAGMA busy_timeout = 0")
     try:
