@@ -30,6 +30,7 @@ _INSERT = (
 _CHECKPOINT_PAGES = 16_384  # 64 MiB: each checkpoint writes a page once, however often it changed
 _WAL_BYTES = 256 * 1024 * 1024  # beyond this, readers have held up the checkpoints
 _WAL_RETRY = timedelta(seconds=5)
+_WAL_WAIT_MS = 100  # a backup reads for minutes: waiting for that would stop all writing
 _POLL_SECONDS = 0.002
 _ADVANCE_BEATS = upserts.ADVANCE_BEATS.format(
     **{name: f"?{place}" for place, name in enumerate(upserts.ADVANCED, 1)}, source=""
@@ -189,9 +190,14 @@ class SQLite(Database):
             return
         if size > _WAL_BYTES:
             self._next_truncate = now + _WAL_RETRY
-            # outside a transaction; it waits for readers at most as long as busy_timeout says
+            # outside a transaction; it waits for readers as long as busy_timeout says, and nobody writes meanwhile
             with self.translated(), self.writer.connect() as connection:
-                as_sqlite(connection.connection.driver_connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                raw = as_sqlite(connection.connection.driver_connection)
+                raw.execute(f"PRAGMA busy_timeout = {_WAL_WAIT_MS}")
+                try:
+                    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    raw.execute("PRAGMA busy_timeout = 5000")
 
 
 def index_columns(connection: Connection, index: str) -> list[str | None]:
