@@ -16,7 +16,7 @@ from sqlalchemy import text
 from store_samples import NOW, a_batch, an_event, v7_at
 
 from core.errors import Conflict, Invalid, Unavailable
-from store import Beat, EventFilter, Store, open_store, sqlite
+from store import Beat, EventFilter, Store, open_store, sqlite, sqlite_copy
 from store.backup import open_snapshot, open_target
 from store.migrations import HEAD, read_version, run_migrations
 from store.postgres import PostgreSQL
@@ -97,8 +97,9 @@ def test_what_is_put_into_an_empty_database_is_what_was_taken(
 
 
 def test_a_snapshot_taken_while_an_ingestor_writes_is_of_one_moment(
-    store: Store, url: str, empty: str, tmp_path: Path
+    store: Store, url: str, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sqlite_copy, "_PAGES_PER_STEP", 4)
     stopping, written = threading.Event(), 0
 
     def ingest() -> None:
@@ -136,6 +137,7 @@ def test_no_commit_waits_for_a_snapshot(
     store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "_WAL_BYTES", 100_000)
+    monkeypatch.setattr(sqlite_copy, "_PAGES_PER_STEP", 16)
     fill(store)
     longest: list[float] = []
 
