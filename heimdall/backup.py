@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import sys
@@ -33,6 +34,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Write the backup, or nothing. Raises `Invalid`, `Conflict` when its file is there already, and `Unavailable`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop it cleans up, as after Ctrl-C
     passphrase = read_passphrase(settings, options)
     home, file = Home(settings.home), Path(options.file).absolute()
     if not home.path.is_dir():

@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from store.backup import check_target, open_target
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Check the backup, and restore it unless only that was asked. Raises `Invalid`, `Conflict` and `Unavailable`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop it cleans up, as after Ctrl-C
     file, home = Path(options.file), Home(settings.home)
     url = options.to_database or settings.database_url
     try:

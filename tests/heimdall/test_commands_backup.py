@@ -36,9 +36,10 @@ Done = subprocess.CompletedProcess[str]
 
 # a command that stops, and says so by the file `held`, before a function is run, or after it
 HOLDING = """
-import importlib, sys, time
+import importlib, signal, sys, time
 from pathlib import Path
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
 where, name, when, held, *words = sys.argv[1:]
 module = importlib.import_module(where)
 owner, _, attribute = name.rpartition(".")
@@ -221,6 +222,9 @@ def test_what_cannot_be_backed_up_is_said(plain: Site) -> None:
 def test_ctrl_c_leaves_nothing_and_a_killed_backup_is_cleaned_up_by_the_next(site: Site) -> None:
     before = sorted(site.folder.iterdir())
     end = ("heimdall.archive", "ArchiveWriter.finish", "after")
+    with site.held("home", end, "backup", str(site.file)) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 130
     with site.held("home", end, "backup", str(site.file)) as process:
         assert (site.folder / "backup.partial").stat().st_mode & 0o777 == 0o600
         beside = site.typed("home", "backup", str(site.file))
