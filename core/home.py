@@ -45,9 +45,18 @@ class Home:
         self.agent_lock = path / "spool" / "agent.lock"
         self.back_by = path / "back-by"
         self.agent_standing = path / "spool" / "agent.standing"
+        self.restoring = path / ".restoring"
 
     def prepare(self) -> None:
-        """Make the home (mode 0700) with its folders. Raises `Unavailable` when it cannot be written."""
+        """Make the home (mode 0700) with its folders.
+
+        Raises `Unavailable` when it cannot be written, or holds a backup that is not whole yet.
+        """
+        if self.restoring.exists():
+            raise Unavailable(
+                f"HEIMDALL_HOME {self.path}: a backup is being restored there, or that was stopped before its end: "
+                "wait, or run `heimdall restore` again"
+            )
         try:
             for folder in (self.path, self.path / "credentials", self.path / "spool", self.broker, self.logs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -150,6 +159,16 @@ def write_secret(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that what was renamed in `folder` is so after a power failure too."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_secret(path: Path) -> str:

@@ -89,6 +89,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Name under which the agent reports: 1 to 253 of `A-Z a-z 0-9 . _ -`.",
     ),
     Setting(
+        "HEIMDALL_BACKUP_PASSPHRASE",
+        "",
+        "Passphrase that `heimdall backup` seals with and `heimdall restore` opens with; better in a file "
+        "(`--passphrase-file`).",
+        secret=True,
+    ),
+    Setting(
         "SIEM_API_KEY",
         "made at first start, in $HEIMDALL_HOME/api-key",
         "The API key that agents and curl send; for the API, the key that it accepts beside its own.",
@@ -168,6 +175,7 @@ class Settings:
     api_key: str
     api_url: str
     enroll_token: str
+    backup_passphrase: str
 
     @property
     def api_address(self) -> str:
@@ -245,6 +253,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         api_key=_api_key(get("SIEM_API_KEY")),
         api_url=_api_url(get("SIEM_API_URL")),
         enroll_token=get("HEIMDALL_ENROLL_TOKEN"),
+        backup_passphrase=get("HEIMDALL_BACKUP_PASSPHRASE"),
     )
 
 

@@ -12,6 +12,7 @@ from core.errors import Invalid
 from core.home import Home
 from core.settings import Settings, load
 from heimdall.agent import MEANING, fill_agent
+from heimdall.backup_options import BACKUP, RESTORE, add_backup_options
 from heimdall.command import DONE, add_command, add_commands, make_parser, run_command
 from heimdall.sigma_rules import add_rule_options
 from heimdall.sim.options import add_sim_options
@@ -80,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     _add_held_options(maintenance)
     tls = add("tls", run_tls, "TLS: make a certificate for this server, take one from elsewhere, renew or show it.")
     _add_tls_options(tls)
+    add_backup_options(add("backup", run_backup, BACKUP), add("restore", run_restore, RESTORE))
     add_sim_options(add("sim", run_sim, "Simulate a fleet with faults, and compare what is said of it with what is."))
     _add_copy_options(add("copy", run_copy, "Move the SQLite database to PostgreSQL, while it is in use."))
     _add_migrate_options(add("migrate", run_migrate, "Bring the database's tables up to date, as each start does."))
@@ -339,6 +341,18 @@ def run_tls(settings: Settings, options: argparse.Namespace) -> int:
     from heimdall.tls import run  # noqa: PLC0415
 
     return run(settings, Home(settings.home), options)
+
+
+def run_backup(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.backup import run  # noqa: PLC0415
+
+    return run(settings, options)
+
+
+def run_restore(settings: Settings, options: argparse.Namespace) -> int:
+    from heimdall.restore import run  # noqa: PLC0415
+
+    return run(settings, options)
 
 
 def run_sim(settings: Settings, options: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ _INSERT = (
 _CHECKPOINT_PAGES = 16_384  # 64 MiB: each checkpoint writes a page once, however often it changed
 _WAL_BYTES = 256 * 1024 * 1024  # beyond this, readers have held up the checkpoints
 _WAL_RETRY = timedelta(seconds=5)
+_WAL_WAIT_MS = 100  # a backup reads for minutes: waiting for that would stop all writing
 _POLL_SECONDS = 0.002
 _ADVANCE_BEATS = upserts.ADVANCE_BEATS.format(
     **{name: f"?{place}" for place, name in enumerate(upserts.ADVANCED, 1)}, source=""
@@ -79,7 +80,7 @@ class SQLite(Database):
         """Write-ahead logging, which the file remembers; changing to it does not wait for locks by itself."""
         deadline = time.monotonic() + WAIT_SECONDS
         with self.writer.connect() as connection:
-            raw = _as_sqlite(connection.connection.driver_connection)
+            raw = as_sqlite(connection.connection.driver_connection)
             while True:
                 try:
                     mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -118,7 +119,7 @@ class SQLite(Database):
         return {row.event_id for row in fresh} if inserted is None and adopted else inserted
 
     def _insert_new(self, connection: Connection, rows: Sequence[EventRow]) -> set[str] | None:
-        cursor = _as_sqlite(connection.connection.driver_connection).cursor()
+        cursor = as_sqlite(connection.connection.driver_connection).cursor()
         if self._ids_unique:
             cursor.execute("SAVEPOINT events")
             cursor.executemany(_INSERT, rows)
@@ -139,11 +140,11 @@ class SQLite(Database):
         """See `Database.upsert`."""
         places = ", ".join("?" * len(rows[0]))
         statement = f"{upserts.INTO[table]} VALUES ({places}){upserts.ON_CONFLICT[table]}"
-        _as_sqlite(connection.connection.driver_connection).executemany(statement, rows)
+        as_sqlite(connection.connection.driver_connection).executemany(statement, rows)
 
     def advance_beats(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
         """See `Database.advance_beats`: what is left has no repetition of a newest beat, which counts nothing."""
-        cursor = _as_sqlite(connection.connection.driver_connection).cursor()
+        cursor = as_sqlite(connection.connection.driver_connection).cursor()
         cursor.executemany(_ADVANCE_BEATS, rows)
         left = {row[0]: row[1:3] for row in rows}
         if cursor.rowcount == len(rows):
@@ -191,9 +192,14 @@ class SQLite(Database):
             return
         if size > _WAL_BYTES:
             self._next_truncate = now + _WAL_RETRY
-            # outside a transaction; it waits for readers at most as long as busy_timeout says
+            # outside a transaction; it waits for readers as long as busy_timeout says, and nobody writes meanwhile
             with self.translated(), self.writer.connect() as connection:
-                _as_sqlite(connection.connection.driver_connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                raw = as_sqlite(connection.connection.driver_connection)
+                raw.execute(f"PRAGMA busy_timeout = {_WAL_WAIT_MS}")
+                try:
+                    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    raw.execute("PRAGMA busy_timeout = 5000")
 
 
 @contextmanager
@@ -283,7 +289,7 @@ def _readable_time_or_null(value: object) -> str | None:
         return None
 
 
-def _as_sqlite(connection: Any) -> sqlite3.Connection:
+def as_sqlite(connection: Any) -> sqlite3.Connection:
     """The driver's own connection: SQLAlchemy's layers cost more than the insert does."""
     if not isinstance(connection, sqlite3.Connection):
         raise TypeError(f"{type(connection).__name__} is not a connection of sqlite3")
@@ -304,7 +310,7 @@ def _begin_write(connection: Connection) -> None:
     SQLite's own waiting sleeps up to 100 ms between tries and so meets the short gaps between the transactions
     of a busy ingestor by chance alone: an operator's login would wait for seconds.
     """
-    raw = _as_sqlite(connection.connection.driver_connection)
+    raw = as_sqlite(connection.connection.driver_connection)
     deadline = time.monotonic() + connection.get_execution_options().get("wait_seconds", WAIT_SECONDS)
     raw.execute("PRAGMA busy_timeout = 0")
     try:

@@ -16,6 +16,7 @@ VERSION_TABLE = "schema_version"
 
 # another process may be taking over a large old database: some 5 s for a million rows
 _WAIT_SECONDS = 600.0
+_FOLDER = Path(__file__).parent
 
 
 def upgrade_schema(database: Database) -> None:
@@ -32,7 +33,8 @@ def upgrade_schema(database: Database) -> None:
         # another process may have done it while this one waited
         version = read_version(connection)
         if version != HEAD:
-            _run(connection, version, database.name)
+            check_known(version, f"database {database.name}")
+            run_migrations(connection, HEAD)
 
 
 def read_version(connection: Connection) -> str | None:
@@ -43,16 +45,21 @@ def read_version(connection: Connection) -> str | None:
     return None if version is None else str(version)
 
 
-def _run(connection: Connection, version: str | None, name: str) -> None:
-    from alembic import command  # noqa: PLC0415 -- slow, and needed when the schema changes alone
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+def check_known(version: str | None, what: str) -> None:
+    """Raise `Invalid` when `what`, such as a database, has a schema that this Heimdall does not know."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- slow, and needed when the schema changes alone
 
-    folder = Path(__file__).parent
-    known = {script.revision for script in ScriptDirectory(folder).walk_revisions()}
+    known = {script.revision for script in ScriptDirectory(_FOLDER).walk_revisions()}
     if version is not None and version not in known:
-        raise Invalid(f"database {name} has schema {version}, newer than this Heimdall's {HEAD}: upgrade Heimdall")
+        raise Invalid(f"{what} has schema {version:.40}, newer than this Heimdall's {HEAD}: upgrade Heimdall")
+
+
+def run_migrations(connection: Connection, revision: str) -> None:
+    """Bring the schema forward to `revision`, in the caller's transaction and under its lock."""
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, HEAD)
+    command.upgrade(config, revision)
