@@ -10,6 +10,7 @@ export * from "./frame/answer.js";
 export * from "./frame/pages.js";
 export * from "./frame/states.js";
 export * from "./frame/alerts.js";
+export * from "./frame/patterns.js";
 export * from "./frame/icon.js";
 export * from "./frame/parts.js";
 export * from "./frame/firsthost.js";

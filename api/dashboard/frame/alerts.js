@@ -75,5 +75,8 @@ export async function openAlerts(query = {}) {
   return found;
 }
 
+/** For how long people may be told nothing, for a choice: as the API takes it, and in words. */
+export const HOLD_SPANS = [["30m", "30 minutes"], ["2h", "2 hours"], ["8h", "8 hours"], ["1d", "1 day"], ["7d", "7 days"]];
+
 /** Whether nobody sees to an alert. */
 export const isWaiting = (alert) => alert.state === "open" && alert.acked_at === null;

@@ -2,10 +2,9 @@
 // zombies is in the sprite.
 
 import { html } from "/vendor/preact.js";
-import { axisTime, number, parseTime } from "./clock.js";
+import { DAY_MS, axisTime, dayWord, monthWord, number, parseTime } from "./clock.js";
 import { shownState, stateOf } from "./states.js";
 
-export const DAY_MS = 86_400_000;
 const BAR_HEIGHT = 20;
 const SHORTEST = 0.9; // of a past outage, in percent: minutes in a day would be less than a pixel
 const PRESENT = 2.4; // of what is now
@@ -84,13 +83,10 @@ export function DayAxis({ now }) {
     ${fits && html`<span class="at" style=${{ left: `${midnight}%` }}>00:00</span>`}<span>now</span></span>`;
 }
 
-const dayWord = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
-const monthWord = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-
 /** How a time is called on an axis of so many milliseconds. */
 export function tickWords(span) {
   if (span <= 2 * DAY_MS) return axisTime;
-  return (at) => (span > 8 * DAY_MS ? monthWord : dayWord).format(at);
+  return span > 8 * DAY_MS ? monthWord : dayWord;
 }
 
 const STEPS_MINUTES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080];

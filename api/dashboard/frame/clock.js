@@ -5,6 +5,10 @@ import { html, useEffect, useState } from "/vendor/preact.js";
 import { makeCell } from "./cell.js";
 import { contact, skew } from "./rest.js";
 
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 86_400_000;
+
 const second = makeCell(0);
 const NARROW = "\u202f";
 
@@ -13,6 +17,8 @@ const hourMinute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute:
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayOnly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const dayTime = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const dayOfWeek = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
+const dayOfMonth = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const everything = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 const figures = new Intl.NumberFormat();
 
@@ -25,6 +31,9 @@ export function serverNow() {
   const { at, failed } = contact.get();
   return (failed !== null && at !== null ? at : Date.now()) + skew.get();
 }
+
+/** The minute that was `length` milliseconds ago, in RFC 3339: what is asked again and again is asked in the same words. */
+export const minuteAgo = (length) => new Date(Math.floor((serverNow() - length) / MINUTE_MS) * MINUTE_MS).toISOString();
 
 /** `serverNow()` in a component that is drawn anew each second. */
 export function useNow() {
@@ -65,6 +74,15 @@ export function shortTime(moment, now) {
 
 /** Hour and minute of `moment`, for an axis. */
 export const axisTime = (moment) => hourMinute.format(moment);
+
+/** A day of some weeks, as Tue 3. */
+export const dayWord = (moment) => dayOfWeek.format(moment);
+
+/** A day of some months, as 3 Dec. */
+export const monthWord = (moment) => dayOfMonth.format(moment);
+
+/** `moment` as a field of date and time takes it: the reader's own time, without a zone, to the minute. */
+export const localText = (moment) => new Date(moment - new Date(moment).getTimezoneOffset() * MINUTE_MS).toISOString().slice(0, 16);
 
 /** All of `moment`, with the zone, to be read on hover. */
 export const fullTime = (moment) => everything.format(moment);

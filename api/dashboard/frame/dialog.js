@@ -59,6 +59,19 @@ export function ActDialog({ title, verb, danger = false, act, close, children })
   <//>`;
 }
 
+/**
+ * Do something with a module that is fetched when it is first needed: most visits change nothing. What fails is said.
+ * @param {() => Promise<object>} load
+ * @param {(module: object) => unknown} use
+ */
+export async function later(load, use) {
+  try {
+    await use(await load());
+  } catch (error) {
+    toast(`This cannot be done now: ${inWords(error)}`, { failed: true });
+  }
+}
+
 /** A button that opens a list of links and buttons (its children, as `li`). */
 export function Menu({ label, icon = "n-down", children, class: more = "btn", words = true }) {
   const [open, setOpen] = useState(false);

@@ -107,7 +107,8 @@ export class PageList {
     const news = new Map(fresh.flatMap((page) => page.rows).map((row) => [this.keyOf(row), row]));
     this.pages = this.pages.map((page) => ({ ...page, total: fresh[0].total, rows: page.rows.map((row) => news.get(this.keyOf(row)) ?? row) }));
     this.held = fresh;
-    this.waiting = after.filter((key) => !before.includes(key)).length || moved;
+    const known = new Set(before);
+    this.waiting = after.filter((key) => !known.has(key)).length || moved;
   }
 
   async #fetch(cursor, limit) {

@@ -1,8 +1,8 @@
 // The alerts: those that are open, worst first, then those that somebody sees to, then what was. Filters are in the address.
 
 import { html, useEffect, useMemo, useState } from "/vendor/preact.js";
-import { Choice, ErrorNote, Further, Icon, Lead, Loading, NoMatch, PageList, SearchField, Section, Stamp, alertLook, change, countOf, focusedRow, groupUp, holdPlace, inWords } from "/frame.js";
-import { MISSED, isAmongRows, isWaiting, kindWord, linkTo, listen, number, parseTime, rankOf, sentence, shortTime, spanText, titleOf, toast } from "/frame.js";
+import { Choice, ErrorNote, Further, Icon, Lead, Loading, NoMatch, PageList, SearchField, Section, Stamp, alertLook, change, countOf, focusedRow, groupUp, holdPlace } from "/frame.js";
+import { MISSED, isAmongRows, isWaiting, kindWord, later, linkTo, listen, number, parseTime, rankOf, sentence, shortTime, spanText, titleOf } from "/frame.js";
 import { useList, useKeys, useMay, useNow, useTitle, useWalk, zoneName } from "/frame.js";
 
 const MOST_LOADED = 5000; // open ones that are asked for unbidden
@@ -129,19 +129,16 @@ function AlertRows({ groups, now, actions, partial = false }) {
 /** What can be done to alerts, and the dialog that asks first. */
 function useActions(reload, patch, partial) {
   const [dialog, setDialog] = useState(null);
-  const begin = (name) => async (alerts) => {
+  const begin = (name) => (alerts) => {
     const restore = holdPlace();
     const close = () => {
       setDialog(null);
       restore();
     };
-    try {
-      const actions = await import("/views/alert-actions.js");
+    return later(() => import("/views/alert-actions.js"), async (actions) => {
       await actions[name]({ alerts, partial, patch, reload, show: setDialog, close });
       restore();
-    } catch (error) {
-      toast(`This cannot be done now: ${inWords(error)}`, { failed: true });
-    }
+    });
   };
   return [dialog, { ack: begin("acknowledge"), silence: begin("silence") }];
 }

@@ -1,7 +1,7 @@
 // How another host comes in: the one line to type there, and who has come in since. What lets in is shown once and kept nowhere.
 
 import { html, useRef, useState } from "/vendor/preact.js";
-import { Choice, CopyLine, Lead, Note, change, clockTime, inWords, number, parseTime, sentence, send } from "/frame.js";
+import { Choice, CopyLine, Lead, Note, change, clockTime, fitsPattern, inWords, number, parseTime, sentence, send } from "/frame.js";
 import { linkTo, shortTime, spanText, useMay, useNow, useTitle } from "/frame.js";
 import { Arrivals, useArrivals } from "/views/enroll-arrivals.js";
 
@@ -95,7 +95,7 @@ export function View({ query }) {
   const [kind, , where] = kindOf(query);
   const many = query.get("hosts") === "many";
   const arrivals = useArrivals(may, opened, made !== null);
-  const ours = made ? arrivals.rows.filter((one) => one.at >= made.begun && one.enrolled && fits(one.hostname, made.host)) : [];
+  const ours = made ? arrivals.rows.filter((one) => one.at >= made.begun && one.enrolled && fitsPattern(made.host, one.hostname)) : [];
   const title = leadOf(made, ours, may);
   useTitle("Add a host");
   return html`<${Lead} title=${title}>${made ? "Nothing has to be reloaded: it is seen here seconds after the line has run." : "It fetches the agent from this server, enrols, and runs as a service that starts at each boot. The host needs Python 3.9 or newer and nothing else."}<//>
@@ -111,10 +111,4 @@ export function View({ query }) {
     <section class="sec"><div class="sec-h"><h2>Without an agent</h2></div>
       <p class="small muted">Whatever speaks HTTP can say that it is alive, with a key of the scope <code>agent</code>. Its state is on <a href=${linkTo("hosts")}>Hosts</a> then.</p>
       <${CopyLine} text=${`curl -X POST ${location.origin}/heartbeat -H "api-key: $KEY" -H "source-host: web-01" -H "os-type: LINUX"`} /></section>`;
-}
-
-/** Whether `host` is one that a token for `pattern` (`*` is any text, `?` one character) lets in. */
-function fits(host, pattern) {
-  const literal = pattern.replace(/[.]/g, "\\.").replaceAll("*", ".*").replaceAll("?", ".");
-  return new RegExp(`^${literal}$`).test(host);
 }

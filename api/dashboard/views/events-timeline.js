@@ -8,6 +8,12 @@ export const sumOf = (buckets, level) => buckets.reduce((all, bucket) => all + (
 
 const between = (low, value, high) => Math.max(low, Math.min(high, value));
 
+/** The bar, of `count`, that an event of a pointer is at. */
+function barAt(event, count) {
+  const { left, width } = event.currentTarget.querySelector(".bars").getBoundingClientRect();
+  return between(0, Math.floor(((event.clientX - left) / width) * count), count - 1);
+}
+
 /**
  * Which bars are being chosen: where that began, and where it is. What is shown stays meanwhile, whatever comes in.
  * @returns {[{anchor: number, at: number, content: object}|null, object]} and the handlers of the element that has the bars
@@ -15,10 +21,6 @@ const between = (low, value, high) => Math.max(low, Math.min(high, value));
 function useChoosing(content, choose) {
   const [held, setHeld] = useState(null);
   const last = content.buckets.length - 1;
-  const find = (event) => {
-    const { left, width } = event.currentTarget.querySelector(".bars").getBoundingClientRect();
-    return between(0, Math.floor(((event.clientX - left) / width) * (last + 1)), last);
-  };
   const take = ({ anchor, at, content: shown }) => {
     const [first, end] = [Math.min(anchor, at), Math.max(anchor, at)];
     setHeld(null);
@@ -38,10 +40,10 @@ function useChoosing(content, choose) {
   const onPointerDown = (event) => {
     if (event.button !== 0) return;
     event.currentTarget.setPointerCapture(event.pointerId);
-    const at = find(event);
+    const at = barAt(event, last + 1);
     setHeld({ anchor: at, at, content, drags: true });
   };
-  const onPointerMove = (event) => held?.drags && setHeld({ ...held, at: find(event) });
+  const onPointerMove = (event) => held?.drags && setHeld({ ...held, at: barAt(event, last + 1) });
   const onPointerUp = () => held?.drags && take(held);
   const drop = () => setHeld(null); // a finger that scrolls the page has chosen nothing
   return [held, { onKeyDown, onPointerDown, onPointerMove, onPointerUp, onPointerCancel: drop, onBlur: drop }];
@@ -66,12 +68,8 @@ export function TimeLine({ told, query }) {
   const sum = sumOf(buckets);
   const parts = [...SEVERITIES].reverse().map((one) => ({ tone: one.fill, counts: buckets.map((bucket) => bucket.severities[one.level - 1]) }));
   const severe = SEVERITIES.map((one) => [one, sumOf(buckets, one.level)]).filter(([, count]) => count > 0);
-  const point = (event) => {
-    const { left, width } = event.currentTarget.querySelector(".bars").getBoundingClientRect();
-    setPointed(between(0, Math.floor(((event.clientX - left) / width) * buckets.length), buckets.length - 1));
-  };
   const move = (event) => {
-    point(event);
+    setPointed(barAt(event, buckets.length));
     handlers.onPointerMove(event);
   };
   const words = chosen

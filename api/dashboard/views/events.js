@@ -2,11 +2,11 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact.js";
 import { Age, Choice, ErrorNote, Icon, Lead, Loading, NoMatch, Note, PageList, SEVERITIES, SearchField, change, clockTime, countOf, isAmongRows, parseTime, serverNow } from "/frame.js";
-import { shortTime, useAnswer, useKeys, useList, useNow, useTitle, useWalk } from "/frame.js";
+import { DAY_MS, HOUR_MS, MINUTE_MS, minuteAgo, shortTime, useAnswer, useKeys, useList, useNow, useTitle, useWalk } from "/frame.js";
 import { EventTable, typeWord } from "/views/events-rows.js";
 import { TimeLine, sumOf } from "/views/events-timeline.js";
 
-const SPANS = [["1h", "1 hour", 3.6e6], ["24h", "24 hours", 8.64e7], ["7d", "7 days", 6.048e8], ["30d", "30 days", 2.592e9], ["all", "All", null]];
+const SPANS = [["1h", "1 hour", HOUR_MS], ["24h", "24 hours", DAY_MS], ["7d", "7 days", 7 * DAY_MS], ["30d", "30 days", 30 * DAY_MS], ["all", "All", null]];
 const FILTERS = ["source_host", "event_type", "severity_gte", "os_type", "source_ip", "q"];
 const TYPES = [
   "LOGIN_FAIL", "LOGIN_SUCCESS", "SUDO_ESCALATION", "DNS_BLOCK", "CRITICAL_ERROR", "ACCOUNT_CREATE", "ACCOUNT_DELETE", "GROUP_ADD",
@@ -14,13 +14,11 @@ const TYPES = [
 ];
 const BUCKETS = 60;
 const FIRST = 100; // events; so many that wait may be more
-const MINUTE_MS = 60_000;
 const MOST_LOOKS = 12; // one after the other, for what is rare; then the reader is asked
 
 const spanOf = (query) => SPANS.find(([key]) => key === query.get("span")) ?? SPANS[1];
-const minuteAgo = (length) => new Date(Math.floor((serverNow() - length) / MINUTE_MS) * MINUTE_MS).toISOString();
 
-/** What the address asks, as the API takes it; times to the minute, so that what is asked again is asked in the same words. */
+/** What the address asks, as the API takes it. */
 function askedBy(query) {
   const asked = new URLSearchParams();
   for (const name of FILTERS) if (query.get(name)) asked.set(name, query.get(name));
@@ -35,7 +33,7 @@ function askedBy(query) {
 /** How many events of the time that `asked` names, by severity; a month when it names none. */
 function useHistogram(asked) {
   const path = new URLSearchParams(asked);
-  if (!path.has("since")) path.set("since", minuteAgo(2.592e9));
+  if (!path.has("since")) path.set("since", minuteAgo(30 * DAY_MS));
   return useAnswer(`/events/histogram?${path}&buckets=${BUCKETS}`, ["events"], 5000).content;
 }
 

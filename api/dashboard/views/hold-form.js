@@ -2,15 +2,13 @@
 // take is said at the field that it is about.
 
 import { html, useEffect, useRef, useState } from "/vendor/preact.js";
-import { Dialog, Problem, countOf, get, inWords, number, send, sentence, toast } from "/frame.js";
+import { Dialog, HOLD_SPANS, HOUR_MS, MINUTE_MS, Problem, countOf, fitsPattern, get, inWords, literalOf, localText, number, send, sentence, toast } from "/frame.js";
 
-const SPANS = [["30m", "30 minutes"], ["2h", "2 hours"], ["8h", "8 hours"], ["1d", "1 day"], ["7d", "7 days"], ["", "Other …"]];
+const SPANS = [...HOLD_SPANS, ["", "Other …"]];
 const MOST_PATTERNS = 100; // that the server takes in one
 const MOST_COUNTED = 5;
 const MOST_READ = 200; // hosts, to see which of them a pattern fits
 const TYPED_MS = 400;
-const HOUR_MS = 3_600_000;
-const MINUTE_MS = 60_000;
 
 const wordsIn = (text) => text.split(/[\s,;]+/).filter(Boolean);
 
@@ -20,9 +18,6 @@ export function hostsFor(alerts) {
   return hosts.includes("*") ? ["*"] : hosts.slice(0, MOST_PATTERNS);
 }
 
-/** The longest part of a pattern that names must have. */
-const literalOf = (pattern) => pattern.split(/[*?]+/).reduce((longest, part) => (part.length > longest.length ? part : longest), "");
-
 // the server finds a part of a name in either case of letters: of few names all are read, of many only that is known
 async function sayFit(pattern, signal) {
   const literal = literalOf(pattern);
@@ -30,8 +25,7 @@ async function sayFit(pattern, signal) {
   const { hosts, total } = await get(`/hosts?${new URLSearchParams({ limit: all ? 1 : MOST_READ, ...(literal && { q: literal }) })}`, signal);
   if (all) return `all ${countOf(total, "host", "hosts")}`;
   if (total > hosts.length) return `at most ${number(total)} hosts${literal ? `: so many have “${literal}” in their names` : ""}`;
-  const whole = new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", ".*").replaceAll("?", ".")}$`);
-  const count = hosts.filter((host) => whole.test(host.hostname)).length;
+  const count = hosts.filter((host) => fitsPattern(pattern, host.hostname)).length;
   return count === 0 ? "no host that is known now" : countOf(count, "host", "hosts");
 }
 
@@ -87,8 +81,6 @@ function Kinds({ kinds, offered, faults }) {
     <input ...${told("kinds", faults)} value=${text} onInput=${(event) => setText(event.target.value)} placeholder="All kinds" autocomplete="off" spellcheck=${false} /><//>`;
 }
 
-// what a field of date and time takes: the reader's own time, without a zone
-const localText = (moment) => new Date(moment - new Date(moment).getTimezoneOffset() * MINUTE_MS).toISOString().slice(0, 16);
 const shortDay = { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
 const inZone = (text, timeZone) => new Intl.DateTimeFormat(undefined, { ...shortDay, timeZone }).format(new Date(text));
 

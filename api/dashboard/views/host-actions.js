@@ -1,12 +1,10 @@
 // What an operator does to hosts: each is a dialog that says what will happen before it does.
 
 import { html } from "/vendor/preact.js";
-import { ActDialog, ackAll, countOf, isWaiting, openAlerts, send } from "/frame.js";
+import { ActDialog, HOLD_SPANS, HOUR_MS, ackAll, countOf, isWaiting, localText, openAlerts, send } from "/frame.js";
 
 const MOST_AT_ONCE = 100; // hosts that the API takes in one silence
 const NAMED = 6;
-const SPANS = [["30m", "30 minutes"], ["2h", "2 hours"], ["8h", "8 hours"], ["1d", "1 day"], ["7d", "7 days"]];
-const HOUR_MS = 3_600_000;
 
 function named(hosts) {
   const shown = hosts.slice(0, NAMED).join(", ");
@@ -41,14 +39,8 @@ export function silence({ hosts, close, done }) {
   return html`<${ActDialog} title=${`Silence ${countOf(hosts.length, "host", "hosts")}`} verb="Silence" act=${act} close=${close}>
     <p>Nobody is told of ${named(hosts)}. They are watched as ever; what is still broken at the end is told then.</p>
     <label>For<select class="field" name="for">
-      ${SPANS.map(([value, words]) => html`<option key=${value} value=${value} selected=${value === "2h"}>${words}</option>`)}</select></label>
+      ${HOLD_SPANS.map(([value, words]) => html`<option key=${value} value=${value} selected=${value === "2h"}>${words}</option>`)}</select></label>
     <${Reason} /><//>`;
-}
-
-// what a field of date and time takes: the reader's own time, without a zone
-function localText(moment) {
-  const shifted = new Date(moment - new Date(moment).getTimezoneOffset() * 60_000);
-  return shifted.toISOString().slice(0, 16);
 }
 
 /** Announce maintenance of `hosts`. */

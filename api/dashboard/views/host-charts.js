@@ -2,7 +2,7 @@
 // what is missing.
 
 import { html } from "/vendor/preact.js";
-import { HOUR_MS } from "/views/host-hours.js";
+import { HOUR_MS } from "/frame.js";
 
 const GAP = 0.22; // between bars, of an hour
 

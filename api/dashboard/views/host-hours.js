@@ -1,8 +1,7 @@
 // The hours of one host: what of its heartbeats came in each, and how long it was down meanwhile.
 
-import { DAY_MS, parseTime, stateOf } from "/frame.js";
+import { DAY_MS, HOUR_MS, parseTime, stateOf } from "/frame.js";
 
-export const HOUR_MS = 3_600_000;
 export const KEPT_MS = 14 * DAY_MS; // of what the server counts by the hour
 const DOWN = ["crashed", "silent", "zombie", "overdue"]; // of these a heartbeat was due all the while
 

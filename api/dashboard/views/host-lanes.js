@@ -1,16 +1,14 @@
 // Lanes: what happened to one host, on one time line. Its state, heartbeats heard and expected, latency and loss.
 
 import { html, useMemo, useState } from "/vendor/preact.js";
-import { Choice, DAY_MS, ErrorNote, Icon, Section, StateBar, axisTime, change, countOf, fullTime, number, parseTime, roundUp, shownState } from "/frame.js";
+import { Choice, DAY_MS, HOUR_MS, MINUTE_MS, ErrorNote, Icon, Section, StateBar, axisTime, change, countOf, dayWord, fullTime, number, parseTime, roundUp, shownState } from "/frame.js";
 import { spanText, stateFor, stateOf, tickWords, ticksOf, useAnswer, zoneName } from "/frame.js";
 import { Chart } from "/views/host-charts.js";
-import { HOUR_MS, KEPT_MS, causesOf, makeHours, sumOf } from "/views/host-hours.js";
+import { KEPT_MS, causesOf, makeHours, sumOf } from "/views/host-hours.js";
 import { secondsText } from "/views/host-words.js";
 
 const NARROW = "\u202f";
 const SPANS = [["24h", "24 h", DAY_MS, "24 hours"], ["7d", "7 d", 7 * DAY_MS, "7 days"], ["30d", "30 d", 30 * DAY_MS, "30 days"]];
-const MINUTE_MS = 60_000;
-const dayWord = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
 const percent = (share) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 2 : 0)}${NARROW}%`;
 
 const spanOf = (query) => SPANS.find(([key]) => key === query.get("span")) ?? SPANS[0];
@@ -35,7 +33,7 @@ function hourWords({ at, heard, expected, lost, mean, p95 }) {
   const said = [heard === null ? "nothing counted" : `${number(heard)} of ${number(Math.round(expected))} heartbeats`];
   if (p95 !== null) said.push(`latency ${secondsText(mean)}, 95${NARROW}% under ${secondsText(p95)}`);
   if (lost !== null && lost > 0) said.push(`${number(lost)} lost`);
-  return `${dayWord.format(at)}, ${axisTime(at)} to ${axisTime(at + HOUR_MS)}: ${said.join("; ")}.`;
+  return `${dayWord(at)}, ${axisTime(at)} to ${axisTime(at + HOUR_MS)}: ${said.join("; ")}.`;
 }
 
 /** The hours in a table, drawn when it is opened. */
@@ -46,7 +44,7 @@ function HourTable({ hours }) {
   return html`<details onToggle=${(event) => setOpen(event.target.open)}><summary>Heartbeats, latency and loss as a table</summary>
     ${open && html`<div class="scroll" tabindex="0" role="region" aria-label="Heartbeats by the hour"><table class="tbl hour-table">
       <thead><tr><th scope="col">Hour, ${zoneName()}</th>${["Heard", "Expected", "Lost", "Loss", "Latency", "95 % under"].map((word) => html`<th scope="col" class="num" key=${word}>${word}</th>`)}</tr></thead>
-      <tbody>${shown.map((one) => html`<tr key=${one.at}><th scope="row"><time dateTime=${new Date(one.at).toISOString()} title=${fullTime(one.at)}>${dayWord.format(one.at)}, ${axisTime(one.at)}</time></th>
+      <tbody>${shown.map((one) => html`<tr key=${one.at}><th scope="row"><time dateTime=${new Date(one.at).toISOString()} title=${fullTime(one.at)}>${dayWord(one.at)}, ${axisTime(one.at)}</time></th>
         <td class="num">${number(one.heard)}</td><td class="num">${number(Math.round(one.expected))}</td><td class="num">${dash(one.lost, number)}</td>
         <td class="num">${dash(one.loss, percent)}</td><td class="num">${dash(one.mean, secondsText)}</td><td class="num">${dash(one.p95, secondsText)}</td></tr>`)}
         ${shown.length === 0 && html`<tr><td colspan="7">Nothing was counted.</td></tr>`}</tbody></table></div>`}</details>`;
@@ -65,7 +63,7 @@ function OutageTable({ outages, span, now }) {
 function OutageRow({ one, now }) {
   const [began, ended] = [parseTime(one.began_at), parseTime(one.ended_at)];
   const state = stateOf(one.cause);
-  const said = (moment) => html`<time title=${fullTime(moment)}>${dayWord.format(moment)}, ${axisTime(moment)}</time>`;
+  const said = (moment) => html`<time title=${fullTime(moment)}>${dayWord(moment)}, ${axisTime(moment)}</time>`;
   return html`<tr><td><span class=${`st ${state.tone}`}><${Icon} name=${`i-${state.key}`} />${state.word}</span></td><td>${began === null ? "unknown" : said(began)}</td>
     <td>${ended === null ? "lasts" : said(ended)}</td><td class="num">${began === null ? "" : spanText(((ended ?? now) - began) / 1000)}</td></tr>`;
 }

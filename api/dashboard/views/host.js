@@ -1,7 +1,7 @@
 // One host: what it is held to be and why, what happened to it, what to check, what is open of it, and what it said last.
 
 import { html, useEffect, useState } from "/vendor/preact.js";
-import { Age, Empty, ErrorNote, Icon, Loading, Problem, Section, announce, fullTime, go, inWords, isTyping, linkTo, parseTime, serverNow, severityOf } from "/frame.js";
+import { Age, Empty, ErrorNote, Icon, Loading, Problem, Section, announce, fullTime, go, isTyping, later, linkTo, parseTime, serverNow, severityOf } from "/frame.js";
 import { alertLook, shownState, toast, useAnswer, useKeys, useMay, useNow, useTitle } from "/frame.js";
 import { Facts, Patterns, Score, Uptime } from "/views/host-facts.js";
 import { Lanes } from "/views/host-lanes.js";
@@ -18,14 +18,7 @@ const ACTIONS = [
 /** What may be done with `name`; the dialogs are fetched when one is first needed. */
 function Actions({ name, waits, reload }) {
   const [dialog, setDialog] = useState(null);
-  const begin = async (key) => {
-    try {
-      const actions = await import("/views/host-actions.js");
-      setDialog({ key, Form: actions[key] });
-    } catch (error) {
-      toast(`This cannot be done now: ${inWords(error)}`, { failed: true });
-    }
-  };
+  const begin = (key) => later(() => import("/views/host-actions.js"), (actions) => setDialog({ key, Form: actions[key] }));
   const shown = ACTIONS.filter((one) => waits || one.key !== "acknowledge");
   useKeys(shown.filter((one) => one.keys).map((one) => ({ keys: one.keys, say: one.say, run: () => void begin(one.key) })), [name, waits]);
   const done = (text) => {

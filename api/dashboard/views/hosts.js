@@ -2,18 +2,16 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact.js";
 import { Age, Bar24, DayAxis, ErrorNote, FirstHost, Grid, Icon, Ledger, Lead, Loading, NoMatch, PageList, SearchField, StateWord, SystemIcon } from "/frame.js";
-import { DAY_MS, STATES, SYSTEM_TYPES, announce, change, countOf, go, inWords, isReading, linkTo, listen, needing, number, serverNow } from "/frame.js";
+import { DAY_MS, STATES, SYSTEM_TYPES, announce, change, countOf, go, isReading, later, linkTo, listen, minuteAgo, needing, number, serverNow } from "/frame.js";
 import { shownState, stateOf, systemName, toast, useList, useKeys, useMay, useTitle, whatIsKnown, withChanges, zoneName } from "/frame.js";
 
-const MINUTE_MS = 60_000;
 const FILTERS = ["q", "state", "os_type", "tag"];
 
 /** What the address asks, as the API takes it. */
 function askedBy(query) {
   const asked = new URLSearchParams();
   for (const name of [...FILTERS, "sort"]) for (const value of query.getAll(name)) if (value) asked.append(name, value);
-  // to the minute: what is asked again and again is asked in the same words
-  asked.set("outages_since", new Date(Math.floor((serverNow() - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString());
+  asked.set("outages_since", minuteAgo(DAY_MS));
   return asked;
 }
 
@@ -130,15 +128,7 @@ function Chosen({ ticked, clear, begin }) {
 /** The dialog of what is done to `hosts`, fetched when it is first needed: most visits change nothing. */
 function useAction(done) {
   const [dialog, setDialog] = useState(null);
-  const begin = async (key, hosts) => {
-    if (hosts.length === 0) return;
-    try {
-      const actions = await import("/views/host-actions.js");
-      setDialog({ Form: actions[key], hosts });
-    } catch (error) {
-      toast(`This cannot be done now: ${inWords(error)}`, { failed: true });
-    }
-  };
+  const begin = (key, hosts) => hosts.length > 0 && later(() => import("/views/host-actions.js"), (actions) => setDialog({ Form: actions[key], hosts }));
   const finish = (text) => {
     toast(text);
     done();

@@ -2,11 +2,10 @@
 
 import { html, useState } from "/vendor/preact.js";
 import { Age, Bar24, CountBars, FirstHost, Icon, Ledger, Lead, Loading, SEVERITIES, SeverityWord, Section, ErrorNote } from "/frame.js";
-import { ackAll, alertLook, announce, countOf, fullTime, groupUp, inWords, isWaiting, linkTo, needing, number, parseTime, serverNow } from "/frame.js";
-import { shortTime, shownState, spanText, stateFor, stateOf, titleOf, toast, useAnswer, useMay, useNow, useTitle, whatIsKnown, STATES, DAY_MS } from "/frame.js";
+import { ackAll, alertLook, announce, countOf, fullTime, groupUp, inWords, isWaiting, linkTo, minuteAgo, needing, number, parseTime, serverNow } from "/frame.js";
+import { shortTime, shownState, spanText, stateFor, stateOf, titleOf, toast, useAnswer, useMay, useNow, useTitle, whatIsKnown, STATES, DAY_MS, MINUTE_MS } from "/frame.js";
 
 const SHOWN = 8; // things; what is behind them is one press away
-const MINUTE_MS = 60_000;
 
 function leadOf({ hosts, alerts }, things, open) {
   const { total, states } = hosts;
@@ -145,7 +144,7 @@ function Ingest({ ingest }) {
 export function View({ summary }) {
   const { content, error, reload } = summary;
   const may = useMay("operate");
-  const [since] = useState(() => new Date(Math.floor((serverNow() - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString());
+  const [since] = useState(() => minuteAgo(DAY_MS));
   // the hosts that are worst off, for their bars and what is known of them; their alerts alone say less
   const worst = useAnswer(content && content.hosts.total > 0 ? `/hosts?limit=60&outages_since=${encodeURIComponent(since)}` : null, ["verdict"], 5000);
   // the summary has the newest 20 alone, which one lost network fills: things can be counted only when all are known

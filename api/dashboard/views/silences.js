@@ -1,7 +1,7 @@
 // Silences and maintenance: of which hosts people are not told, until when, who said so and why; and what is announced.
 
 import { html, useState } from "/vendor/preact.js";
-import { ActDialog, ErrorNote, Icon, Lead, Loading, Section, Stamp, countOf, holdPlace, inWords, linkTo, parseTime, send } from "/frame.js";
+import { ActDialog, ErrorNote, Icon, Lead, Loading, Section, Stamp, countOf, holdPlace, later, linkTo, literalOf, parseTime, send } from "/frame.js";
 import { spanText, toast, useAnswer, useKeys, useMay, useNow, useTitle, useWalk, zoneName } from "/frame.js";
 
 const PATTERNS_SHOWN = 8;
@@ -28,7 +28,7 @@ function leadOf({ present }) {
 
 // where one sees whom it fits: for a pattern the hosts that have its longest part in their names, which may be more
 function Pattern({ pattern }) {
-  const literal = pattern.split(/[*?]+/).reduce((longest, part) => (part.length > longest.length ? part : longest), "");
+  const literal = literalOf(pattern);
   const whole = literal === pattern;
   const link = whole ? linkTo("hosts", { rest: [pattern] }) : linkTo("hosts", { query: { q: literal } });
   return html`<a href=${link} title=${whole ? undefined : literal ? `Hosts with “${literal}” in their names` : "All hosts"}>${pattern}</a>`;
@@ -80,14 +80,8 @@ export function View() {
     maintenance.reload();
   };
   const close = () => setDialog(null);
-  const begin = async (planned) => {
-    try {
-      const { HoldForm } = await import("/views/hold-form.js");
-      setDialog(html`<${HoldForm} maintenance=${planned} close=${close} done=${reload} />`);
-    } catch (error) {
-      toast(`This cannot be done now: ${inWords(error)}`, { failed: true });
-    }
-  };
+  const begin = (planned) =>
+    later(() => import("/views/hold-form.js"), ({ HoldForm }) => setDialog(html`<${HoldForm} maintenance=${planned} close=${close} done=${reload} />`));
   const end = (one) => setDialog(html`<${EndDialog} one=${one} close=${close} reload=${reload} />`);
   useWalk();
   useKeys(may ? [{ keys: "s", say: "Silence hosts", run: () => begin(false) }, { keys: "w", say: "Announce maintenance", run: () => begin(true) }] : [], [may]);
