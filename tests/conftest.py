@@ -35,6 +35,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             (pytest.fail if name in required else pytest.skip)(reason)
 
 
+@pytest.fixture
+def new() -> Iterator[str]:
+    """The URL of an empty database in PostgreSQL, to which something moves."""
+    from postgresql_server import database
+
+    with database() as url:
+        yield url
+
+
 @pytest.fixture(autouse=True)
 def _spools_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A spool is open as long as its process lives; a test's process lives on, and Python 3.13 warns of such files."""

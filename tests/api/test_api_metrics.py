@@ -52,7 +52,7 @@ def test_the_fleet_is_counted(lone_api: Api, monkeypatch: pytest.MonkeyPatch) ->
     def fail(*_: object) -> None:
         raise Unavailable("the database is away")
 
-    monkeypatch.setattr(lone_api.store, "read_summary", fail)
+    monkeypatch.setattr(lone_api.store, "count_alerts", fail)
     assert not any(name in ("heimdall_hosts", "heimdall_alerts_open") for name, _ in scrape(lone_api))
 
 

@@ -28,14 +28,6 @@ pytestmark = pytest.mark.postgresql
 
 
 @pytest.fixture
-def new() -> Iterator[str]:
-    from postgresql_server import database
-
-    with database() as url:
-        yield url
-
-
-@pytest.fixture
 def old(tmp_path: Path) -> Iterator[Store]:
     """The home's own database, with what makes more than two pieces."""
     (tmp_path / "home").mkdir()

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from machine import AXE
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, expect
 
 from core.clock import rfc3339, utc_now
 
@@ -102,6 +102,21 @@ def expect_no_scrolling(page: Page) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+
+
+def take_away(page: Page, path: str) -> None:
+    """Have `path` fail from now on, as when the server has lost its database."""
+    page.route(f"**{path}", lambda route: route.fulfill(status=503, body='{"detail":"the database is away"}'))
+
+
+def bring_back(page: Page, pretended: Pretended, path: str, what: str) -> None:
+    """What fails is said, as `what`, until `path` works again and is asked by hand."""
+    note = page.locator(".note", has_text=what)
+    expect(note).to_contain_text("The server says: the database is away.")
+    page.unroute(f"**{path}")
+    pretended.install(page)
+    note.get_by_role("button", name="Try now").click()
+    expect(note).to_have_count(0)
 
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

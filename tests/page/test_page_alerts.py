@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from page_api import Pretended, ago, expect_no_scrolling, make_alert, make_host, violations
+from page_api import Pretended, ago, bring_back, expect_no_scrolling, make_alert, make_host, take_away, violations
 from playwright.sync_api import Page, expect
 from test_page_frame import TOLD, tell
 
@@ -244,13 +244,9 @@ def test_what_an_alert_says_is_shown_and_never_run(page: Page, pretended: Preten
 
 def test_an_error_says_what_it_is_and_is_over_when_it_is_solved(page: Page, pretended: Pretended, visit: Visit) -> None:
     pretended.alerts = [make_alert("web-01")]
-    page.route("**/alerts?*", lambda route: route.fulfill(status=503, body='{"detail":"the database is away"}'))
+    take_away(page, "/alerts?*")
     visit("#/alerts")
-    note = page.locator(".note", has_text="The open alerts cannot be had.")
-    expect(note).to_contain_text("The server says: the database is away.")
-    page.unroute("**/alerts?*")
-    pretended.install(page)
-    note.get_by_role("button", name="Try now").click()
+    bring_back(page, pretended, "/alerts?*", "The open alerts cannot be had.")
     expect(rows(page, "Open")).to_have_count(1)
     expect(page.locator(".note")).to_have_count(0)
 

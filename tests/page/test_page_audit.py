@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from api_parts import Api
-from page_api import Pretended, ago, violations
+from page_api import Pretended, ago, expect_no_scrolling, violations
 from playwright.sync_api import Page, Route, expect
 
 from api.auth import issue_key
@@ -143,7 +143,7 @@ def test_axe_finds_nothing_in_the_trail(page: Page, visit: Visit, trail: list[di
     visit("#/audit")
     expect(rows(page).first).to_be_visible()
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect_no_scrolling(page)
 
 
 def test_a_real_trail_is_read(page: Page, lone_api: Api, log_in: Callable[[], Any]) -> None:

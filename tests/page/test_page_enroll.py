@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from api_parts import Api
 from nacl.public import PrivateKey
-from page_api import Pretended, ago, in_future, make_host, violations
+from page_api import Pretended, ago, expect_no_scrolling, in_future, make_host, violations
 from playwright.sync_api import Page, Route, expect
 
 from api.auth import hash_secret
@@ -192,7 +192,7 @@ def test_axe_finds_nothing_where_hosts_come_in(
     make_line(page, "a" * 200)
     expect(page.locator(".steps .code code")).to_be_visible()
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect_no_scrolling(page)
 
 
 def test_a_real_api_makes_a_line_that_lets_its_host_in(page: Page, lone_api: Api, log_in: Callable[[], Any]) -> None:

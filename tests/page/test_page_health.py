@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from api_parts import Api
-from page_api import Pretended, ago, violations
+from page_api import Pretended, ago, expect_no_scrolling, violations
 from playwright.sync_api import Page, Route, expect
 
 from core.clock import utc_now
@@ -153,7 +153,7 @@ def test_axe_finds_nothing_about_health(
     visit("#/health")
     page.get_by_role("button", name="What it was").first.click()
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect_no_scrolling(page)
 
 
 def test_real_letters_are_read(page: Page, lone_api: Api, log_in: Callable[[], Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from api_parts import Api
 from host_answers import make_event, make_figures, make_hours, make_one, show_one
-from page_api import Pretended, ago, expect_no_scrolling, in_future, make_alert, violations
+from page_api import Pretended, ago, bring_back, expect_no_scrolling, in_future, make_alert, take_away, violations
 from playwright.sync_api import Page, Route, expect
 
 from core.clock import utc_now
@@ -341,15 +341,10 @@ def test_what_takes_long_is_announced_as_loading(page: Page, pretended: Pretende
 
 def test_an_error_stays_until_it_is_solved(page: Page, pretended: Pretended, visit: Visit) -> None:
     show_one(pretended, make_one("web-01"))
-    page.route("**/hosts/web-01", lambda route: route.fulfill(status=503, body='{"detail":"the database is away"}'))
+    take_away(page, "/hosts/web-01")
     visit("#/hosts/web-01")
-    note = page.locator(".note", has_text="web-01 cannot be had.")
-    expect(note).to_contain_text("The server says: the database is away.")
-    page.unroute("**/hosts/web-01")
-    pretended.install(page)
-    note.get_by_role("button", name="Try now").click()
+    bring_back(page, pretended, "/hosts/web-01", "web-01 cannot be had.")
     expect(lead(page)).to_contain_text("web-01: online")
-    expect(note).to_have_count(0)
 
 
 def test_a_verdict_that_changes_is_shown_and_read_out(page: Page, pretended: Pretended, visit: Visit) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from page_api import Pretended, make_alert, make_host
+from page_api import Pretended, bring_back, make_alert, make_host, take_away
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.chromium
@@ -240,12 +240,7 @@ def test_what_a_host_says_is_shown_and_never_run(page: Page, pretended: Pretende
 
 def test_an_error_says_what_it_is_and_is_over_when_it_is_solved(page: Page, pretended: Pretended, visit: Visit) -> None:
     pretended.hosts = [make_host("web-01")]
-    page.route("**/hosts?*", lambda route: route.fulfill(status=503, body='{"detail":"the database is away"}'))
+    take_away(page, "/hosts?*")
     visit("#/hosts")
-    note = page.locator(".note", has_text="The hosts cannot be had.")
-    expect(note).to_contain_text("The server says: the database is away.")
-    page.unroute("**/hosts?*")
-    pretended.install(page)
-    note.get_by_role("button", name="Try now").click()
+    bring_back(page, pretended, "/hosts?*", "The hosts cannot be had.")
     expect(names(page)).to_have_text(["web-01"])
-    expect(note).to_have_count(0)

@@ -16,7 +16,7 @@ from api.auth import make_login_link
 from core.clock import utc_now
 from core.ids import uuid7
 from core.messages import Event
-from store import WriteBatch
+from store import HeldVerdict, WriteBatch
 from store.found_alerts import Finding, Subject
 
 pytestmark = pytest.mark.chromium
@@ -193,3 +193,42 @@ def test_maintenance_of_a_real_api_is_announced_and_called_off(
     page.get_by_role("button", name="Call off nas-*").click()
     page.get_by_role("dialog").get_by_role("button", name="Call off").click()
     expect(page.get_by_role("heading", name="Announced")).to_have_count(0)
+
+
+@pytest.fixture
+def crashed(lone_api: Api) -> Api:
+    """A host that has crashed, with an event and an open alert."""
+    now = utc_now()
+    lone_api.store.record_heartbeat("web-01", "LINUX", now - timedelta(minutes=20))
+    failed = Event(uuid7(), now, "web-01", "LINUX", "LOGIN_FAIL", 3, "Failed password 119", "203.0.113.9", "root")
+    lone_api.store.write(WriteBatch([failed], now))
+    for _ in lone_api.store.claim(
+        [HeldVerdict("web-01", "offline", "crashed", now - timedelta(minutes=12), None, 0)], now
+    ):
+        pass
+    return lone_api
+
+
+def test_a_host_of_a_real_api_says_why_and_what_to_check(page: Page, crashed: Api, log_in: Callable[[], Any]) -> None:
+    log_in()
+    expect(lead(page)).to_contain_text("needs you")
+    page.goto(f"{crashed.url}/#/hosts/web-01")
+    expect(lead(page)).to_contain_text("web-01: crashed 12")
+    expect(page.locator("main")).to_contain_text("systemctl status heimdall-agent")
+    expect(page.locator("main")).to_contain_text("Failed password 119")
+
+
+def test_who_may_only_read_is_offered_nothing_else(page: Page, crashed: Api) -> None:
+    page.goto(crashed.url)
+    page.get_by_label("API key").fill(crashed.key)
+    page.keyboard.press("Enter")
+    expect(lead(page)).to_contain_text("needs you")
+    for view, words in (
+        ("hosts/web-01", "web-01: crashed"), ("alerts", "1 open alert"), ("silences", "Nobody is kept from being told"),
+        ("health", "Events do not go all the way"),
+    ):  # fmt: skip
+        page.goto(f"{crashed.url}/#/{view}")
+        expect(lead(page)).to_contain_text(words)
+        assert page.get_by_role("button", name=re.compile("Acknowledge|Silence|Announce|Delete|End")).count() == 0
+    page.goto(f"{crashed.url}/#/audit")
+    expect(page.locator(".note")).to_contain_text("Only administrators may read it")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from page_api import WIDTHS, Pretended, expect_no_scrolling, make_hold, make_host, violations
+from page_api import WIDTHS, Pretended, bring_back, expect_no_scrolling, make_hold, make_host, take_away, violations
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.chromium
@@ -194,14 +194,10 @@ def test_what_somebody_wrote_is_shown_and_never_run(page: Page, pretended: Prete
 
 def test_an_error_says_what_it_is_and_is_over_when_it_is_solved(page: Page, pretended: Pretended, visit: Visit) -> None:
     fill(pretended)
-    page.route("**/maintenance", lambda route: route.fulfill(status=503, body='{"detail":"the database is away"}'))
+    take_away(page, "/maintenance")
     visit("#/silences")
-    note = page.locator(".note", has_text="Maintenance cannot be had.")
-    expect(note).to_contain_text("The server says: the database is away.")
     expect(rows(page, "Holds now")).to_have_count(2)
-    page.unroute("**/maintenance")
-    pretended.install(page)
-    note.get_by_role("button", name="Try now").click()
+    bring_back(page, pretended, "/maintenance", "Maintenance cannot be had.")
     expect(rows(page, "Holds now")).to_have_count(3)
     expect(page.locator(".note")).to_have_count(0)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from api_parts import Api, make_settings, running_api
-from page_api import violations
+from page_api import expect_no_scrolling, violations
 from playwright.sync_api import Browser, Page, expect
 from waiting import free_port
 
@@ -40,7 +40,7 @@ def test_axe_finds_nothing_for_strangers(page: Page, lone_api: Api, scheme: Any)
     expect(page.get_by_role("listitem")).to_contain_text("1 lost its connection")
     assert page.locator("h1").evaluate("node => getComputedStyle(node).fontWeight") != "700"  # its style was taken
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect_no_scrolling(page)
 
 
 def test_it_keeps_itself_fresh_and_says_when_it_is_not(page: Page, lone_api: Api) -> None:

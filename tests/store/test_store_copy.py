@@ -48,14 +48,6 @@ def old(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def new() -> Iterator[str]:
-    from postgresql_server import database
-
-    with database() as url:
-        yield url
-
-
-@pytest.fixture
 def source(old: str) -> Iterator[Store]:
     store = open_store(old, checkpointer=True)
     yield store
