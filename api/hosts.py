@@ -61,7 +61,7 @@ def _answer_page(store: Store, asked: HostQuery) -> Response:
 
 
 def _answer_hosts(store: Store, threshold: float) -> Response:
-    """Encoded host by host: all at once, as dictionaries, 100,000 take 100 MB."""
+    """Encoded host by host: all at once, as dictionaries, they take more memory and nearly twice as long."""
     encoder, told, counted = msgspec.json.Encoder(), [bytearray(b"["), bytearray(b"[")], [0, 0]
     for host, active in store.walk_status(threshold, utc_now()):
         told[active] += b"," if counted[active] else b""

@@ -59,7 +59,7 @@ def run(settings: Settings) -> int:
 def _give_memory_back() -> None:
     """Have glibc give blocks from 1 MiB on back to the system when they are freed.
 
-    Otherwise each thread keeps what the largest answer took: of whole lists of hosts 30 to 60 MB a thread.
+    Otherwise each thread keeps what the largest answer took: after a few whole lists of 100,000 hosts some 50 MB.
     """
     if sys.platform == "linux":
         set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none

@@ -18,7 +18,6 @@ from starlette.responses import PlainTextResponse, Response
 
 from api.access import Needs, PartsOf, check_query
 from core import metrics
-from core.clock import utc_now
 from core.errors import Unavailable
 from core.messages import Distribution
 from mqtt.signs import Signs
@@ -42,13 +41,12 @@ async def show_metrics(parts: PartsOf, request: Request) -> Response:
 def _count_fleet(store: Store) -> dict[str, dict[str, float]]:
     """The values of metrics by their label's."""
     try:
-        states, summary = store.host_list.count(), store.read_summary(utc_now())
+        states, (opened, acked) = store.host_list.count(), store.count_alerts()
     except Unavailable:
         return {}
-    unseen = summary.open_alerts - summary.acked_alerts
     return {
         "hosts": {str(state): count for state, count in states.items()},
-        "alerts_open": {"yes": summary.acked_alerts, "no": unseen},
+        "alerts_open": {"yes": acked, "no": opened - acked},
     }
 
 

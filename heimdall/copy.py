@@ -13,6 +13,7 @@ from dataclasses import asdict
 
 from core.settings import Settings
 from core.text import printable
+from heimdall.asking import agrees
 from heimdall.table import print_table
 from store.copying import Copied, Progress, copy_database, shown_url
 
@@ -22,7 +23,7 @@ _WORDS = {"copy": "copied", "check": "compared"}
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Move the database, and say what was moved. Raises `Invalid`, `Conflict`, `Unavailable` and `Differs`."""
-    if not options.yes and not _confirm(options.to):
+    if not options.yes and not agrees(_question(options.to)):
         print("nothing was moved", file=sys.stderr)
         return 1
     shown = _Shown()
@@ -41,13 +42,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _confirm(url: str) -> bool:
-    """Whether somebody at the terminal agrees; without one it counts as said."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
+def _question(url: str) -> str:
     what = f"Move this installation's database to {printable(shown_url(url))}?"
-    print(f"{what} At the end nothing is stored for some seconds. [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return f"{what} At the end nothing is stored for some seconds."
 
 
 class _Shown:

@@ -21,6 +21,7 @@ from core.home import Home
 from core.settings import Settings
 from core.text import printable
 from core.tls import trust
+from heimdall.asking import agrees
 from store import open_store
 
 PATIENCE_SECONDS = 600.0  # for one host: its events may be millions
@@ -28,7 +29,7 @@ PATIENCE_SECONDS = 600.0  # for one host: its events may be millions
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Forget the hosts, one after the other. Raises `Invalid` and `Unavailable`; those before are forgotten then."""
-    if not options.yes and not _confirm(options.hosts, events=options.events):
+    if not options.yes and not agrees(_question(options.hosts, events=options.events)):
         print("nothing was forgotten", file=sys.stderr)
         return 1
     token = make_secret()
@@ -49,13 +50,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _confirm(hosts: list[str], *, events: bool) -> bool:
-    """Whether somebody at the terminal agrees; without one it counts as said."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
+def _question(hosts: list[str], *, events: bool) -> str:
     what = "with all their events" if events else "but for their events"
-    print(f"Forget {', '.join(map(printable, hosts))}, {what}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return f"Forget {', '.join(map(printable, hosts))}, {what}?"
 
 
 def _forget(settings: Settings, token: str, host: str, *, events: bool) -> dict[str, int]:

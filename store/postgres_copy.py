@@ -40,7 +40,7 @@ _SEQUENCES = (
     "SELECT c.relname FROM pg_class AS c WHERE c.relkind = 'S' AND c.relnamespace = current_schema()::regnamespace"
     " ORDER BY c.relname"
 )
-_LAST_VALUE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {}"
+_LAST_VALUE = sql.SQL("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {}")
 _ANYTHING = (
     "SELECT c.relname FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
     " AND c.relnamespace = current_schema()::regnamespace ORDER BY c.relname LIMIT 1"
@@ -83,9 +83,7 @@ class PostgreSQLSnapshot:
         self._partitions: list[str] = list(connection.exec_driver_sql(_OF_LOGS).scalars())
         # they are of no snapshot: what they say is at least what the rows have
         for name in connection.exec_driver_sql(_SEQUENCES).scalars().all():
-            query = sql.SQL("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {}").format(
-                sql.Identifier(name)
-            )
+            query = _LAST_VALUE.format(sql.Identifier(name))
             self.told.sequences[name] = connection.exec_driver_sql(query.as_string()).scalar_one()
         if events:
             self.told.days = [day.isoformat() for day in map(_day_of, self._partitions) if day is not None]

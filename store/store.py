@@ -63,7 +63,7 @@ from store.rows import (
     WriteBatch,
     Written,
 )
-from store.summary import Summary, read_summary
+from store.summary import Summary, count_alerts, read_summary
 
 
 def open_store(url: str, *, keep_days: int = 90, checkpointer: bool = False) -> Store:
@@ -313,6 +313,10 @@ class Store:
     def read_summary(self, now: datetime) -> Summary:
         """What the whole fleet is like (see `summary.read_summary`)."""
         return read_summary(self.database, now)
+
+    def count_alerts(self) -> tuple[int, int]:
+        """How many alerts are open, and how many of those are acknowledged."""
+        return count_alerts(self.database)
 
     def get_event(self, event_id: str) -> StoredEvent | None:
         """The event with this `event_id`, or `None`."""

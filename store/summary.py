@@ -16,6 +16,7 @@ from store.tables import alerts, event_hours, event_minutes, outages
 
 MINUTES = 60
 _SHOWN = 20
+_IS_OPEN = alerts.c.resolved_at.is_(None)
 
 
 class Summary(NamedTuple):
@@ -44,6 +45,12 @@ def read_summary(database: Database, now: datetime) -> Summary:
         )
 
 
+def count_alerts(database: Database) -> tuple[int, int]:
+    """How many alerts are open, and how many of those are acknowledged."""
+    with database.reading() as connection:
+        return _count_alerts(connection)
+
+
 def _read_changes(connection: Connection, since: datetime) -> tuple[int, int, list[Outage]]:
     began, ended = outages.c.began_at >= since, outages.c.ended_at >= since
     columns = (outages.c.source_host, outages.c.began_at, outages.c.ended_at, outages.c.cause)
@@ -57,12 +64,14 @@ def _read_changes(connection: Connection, since: datetime) -> tuple[int, int, li
 
 
 def _read_alerts(connection: Connection) -> tuple[int, int, list[Alert]]:
-    is_open = alerts.c.resolved_at.is_(None)
-    newest = select(alerts).where(is_open).order_by(alerts.c.id.desc()).limit(_SHOWN)
+    newest = select(alerts).where(_IS_OPEN).order_by(alerts.c.id.desc()).limit(_SHOWN)
+    return *_count_alerts(connection), [make_alert(row) for row in connection.execute(newest)]
+
+
+def _count_alerts(connection: Connection) -> tuple[int, int]:
     return (
-        _number(connection, alerts.c.id, is_open),
-        _number(connection, alerts.c.id, is_open, alerts.c.acked_at.is_not(None)),
-        [make_alert(row) for row in connection.execute(newest)],
+        _number(connection, alerts.c.id, _IS_OPEN),
+        _number(connection, alerts.c.id, _IS_OPEN, alerts.c.acked_at.is_not(None)),
     )
 
 
